@@ -1,0 +1,146 @@
+"""A classifier of sequences: standardization, stacked recurrent layers, a readout at each sequence's end."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
+
+from bitgate.errors import ArgumentError, ShapeError
+from bitgate.nn.gru import GRU
+from bitgate.nn.linear import Linear
+from bitgate.nn.lstm import LSTM
+from bitgate.nn.sequence import check_lengths
+from bitgate.weights import Weights
+
+
+class Standardize(nn.Module):
+    """``(x - mean) / std`` per feature; mean 0 and deviation 1 until ``fit`` or ``load_state_dict`` set them.
+
+    It belongs to the model so that a checkpoint takes raw features, and freezing folds it into the input map.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, size: int, device: Any = None, dtype: Any = None) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(size, device=device, dtype=dtype))
+        self.register_buffer("std", torch.ones(size, device=device, dtype=dtype))
+
+    def set(self, mean: Any, std: Any) -> None:
+        """Sets mean and standard deviation, each ``(I,)``.
+
+        Raises:
+            ShapeError: a wrong shape, or a deviation that is not positive.
+        """
+        for name, value in (("mean", mean), ("std", std)):
+            new = torch.as_tensor(value)
+            if new.shape != self.mean.shape or not torch.isfinite(new).all() or (name == "std" and not (new > 0).all()):
+                raise ShapeError(f"{name}: expected {len(self.mean)} finite values (std positive), got {value}")
+        self.mean.copy_(torch.as_tensor(mean))
+        self.std.copy_(torch.as_tensor(std))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(..., I)`` in the units of the data to unit variance."""
+        return (x - self.mean) / self.std
+
+
+class SequenceClassifier(nn.Module):
+    """Stacked recurrent layers and a linear readout of the hidden state at each sequence's true end.
+
+    The architecture of [DLSTM] section 1.1; the defaults are its layout for pen strokes.
+
+    Args:
+        input_size: number of features.
+        n_classes: number of classes.
+        hidden_sizes: units of each recurrent layer.
+        cell: "lstm" or "gru".
+        weights: weights of every layer, the readout's too.
+        gates: level counts of the gates to discretize, in every layer.
+        coupled: whether the forget gate is one minus the input gate (LSTM only).
+        bidirectional: whether layers also run from the end to the beginning.
+        dropout: probability of dropout between recurrent layers.
+        device: device of the parameters.
+        dtype: type of the parameters.
+
+    Raises:
+        ArgumentError: an argument out of range.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        n_classes: int,
+        hidden_sizes: Sequence[int] = (64, 32),
+        *,
+        cell: Literal["lstm", "gru"] = "lstm",
+        weights: str | Weights = "continuous",
+        gates: Mapping[str, int] | None = None,
+        coupled: bool = False,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        if cell not in ("lstm", "gru"):
+            raise ArgumentError(f"cell: {cell!r}, expected 'lstm' or 'gru'")
+        if cell == "gru" and coupled:
+            raise ArgumentError("coupled: a GRU's update gate is coupled already; leave this argument out")
+        if not hidden_sizes:
+            raise ArgumentError("hidden_sizes: empty, expected the units of at least one layer")
+        if not 0 <= dropout < 1:
+            raise ArgumentError(f"dropout: {dropout}, expected a probability from 0 to below 1")
+        common = {"weights": weights, "gates": gates, "batch_first": True, "bidirectional": bidirectional}
+        common |= {"device": device, "dtype": dtype}
+        self.standardize = Standardize(input_size, device=device, dtype=dtype)
+        layers: list[LSTM | GRU] = []
+        size = input_size
+        for hidden_size in hidden_sizes:
+            options: dict[str, Any] = common
+            layers.append(
+                GRU(size, hidden_size, **options)
+                if cell == "gru"
+                else LSTM(size, hidden_size, coupled=coupled, **options)
+            )
+            size = hidden_size * layers[-1].num_directions
+        self.layers = nn.ModuleList(layers)
+        self.dropout = nn.Dropout(dropout)
+        self.readout = Linear(size, n_classes, weights=weights, device=device, dtype=dtype)
+
+    def forward(self, x: Tensor | PackedSequence, lengths: Tensor | None = None) -> Tensor:
+        """Logits ``(B, n_classes)``.
+
+        Args:
+            x: raw features ``(B, T, I)``, or a PackedSequence.
+            lengths: ``(B,)`` true lengths; all T where None. What lies behind an end is ignored.
+
+        Raises:
+            ShapeError: an input or length that does not fit.
+        """
+        if isinstance(x, PackedSequence):
+            x, lengths = pad_packed_sequence(x, batch_first=True)
+        if x.dim() != 3:
+            raise ShapeError(f"x: expected (B, T, {self.standardize.mean.shape[0]}), got shape {tuple(x.shape)}")
+        if x.shape[-1] != len(self.standardize.mean):
+            raise ShapeError(f"x: expected {len(self.standardize.mean)} features on the last axis, got {x.shape[-1]}")
+        ends = None if lengths is None else check_lengths(lengths, batch=x.shape[0], steps=x.shape[1])
+        data = self.standardize(x)
+        for index, layer in enumerate(self.layers):
+            if index:
+                data = self.dropout(data)
+            # A causal layer never sees the padding behind an end before that end, so it need not know the lengths.
+            data, state = layer(data, lengths=ends if layer.bidirectional else None)
+        return self.readout(self._last(data, ends, state))
+
+    def _last(self, output: Tensor, ends: Tensor | None, state: Any) -> Tensor:
+        """Hidden state of the last layer at each sequence's end ``(B, H)``."""
+        last = self.layers[-1]
+        if last.bidirectional:
+            h = state if isinstance(last, GRU) else state[0]
+            return torch.cat([h[0], h[1]], dim=-1)
+        if ends is None:
+            return output[:, -1]
+        return output[torch.arange(len(ends), device=output.device), (ends - 1).to(output.device)]

@@ -1,0 +1,52 @@
+"""How a layer holds a weight matrix and turns it into what the loop over time multiplies with."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from bitgate.errors import ArgumentError
+from bitgate.ops import Matrix, Moments
+from bitgate.weights import WeightDistribution
+
+WeightMatrix = nn.Parameter | WeightDistribution
+
+
+def draw(matrix: WeightMatrix, scale: Tensor | None, *, training: bool) -> Matrix:
+    """The matrix for one forward pass, its learned scale multiplied in.
+
+    A distribution gives its draw (r-trick) or its moments (lr-trick) while training and its mode otherwise.
+
+    Args:
+        matrix: a plain parameter or a distribution.
+        scale: positive, ``(rows, 1)`` or a scalar; None where there is none.
+        training: whether to draw.
+    """
+    if isinstance(matrix, WeightDistribution):
+        if training and matrix.trick == "lr":
+            mean, var = matrix.mean(), matrix.var()
+            return Moments(mean, var) if scale is None else Moments(mean * scale, var * scale.square())
+        value = matrix.sample() if training else matrix.mode()
+        return value if scale is None else value * scale
+    return matrix
+
+
+def discrete_scale(matrix: WeightMatrix) -> bool:
+    """Whether a matrix needs a learned scale: its weights come from a fixed set of levels."""
+    return isinstance(matrix, WeightDistribution) and matrix.levels is not None
+
+
+def initial_log_scale(count: int, fan_in: int, device: torch.device | None, dtype: torch.dtype | None) -> nn.Parameter:
+    """Logarithms of ``count`` scales, initialized to ``1 / sqrt(fan_in)`` so that pre-activations start near 1."""
+    return nn.Parameter(torch.full((count,), -0.5 * math.log(fan_in), device=device, dtype=dtype))
+
+
+def require_size(name: str, value: int, minimum: int = 1) -> int:
+    """Returns ``value``.
+
+    Raises:
+        ArgumentError: it is no integer, or below ``minimum``.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
+        raise ArgumentError(f"{name}: {value!r}, expected an integer of at least {minimum}")
+    return value

@@ -1,0 +1,80 @@
+"""One call for the loop over time, whichever backend runs it."""
+
+import os
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from bitgate.errors import ArgumentError
+from bitgate.ops import reference, vendor
+from bitgate.ops.problem import LayerParameters, LoopResult, Recurrence
+
+Backend = Literal["auto", "reference", "vendor"]
+BACKEND_VARIABLE = "BITGATE_BACKEND"
+
+
+def choose_backend(recurrence: Recurrence, params: LayerParameters, backend: str | None = None) -> str:
+    """The backend that will run the problem.
+
+    Args:
+        recurrence: cell and gates.
+        params: weights and biases.
+        backend: "reference", "vendor" or "auto"; ``$BITGATE_BACKEND`` where None, else "auto".
+
+    Raises:
+        ArgumentError: an unknown name, or a backend that cannot run this problem.
+    """
+    wanted = backend or os.environ.get(BACKEND_VARIABLE) or "auto"
+    if wanted not in get_args(Backend):
+        raise ArgumentError(f"backend: {wanted!r}, expected one of {', '.join(get_args(Backend))}")
+    why_not = vendor.refusal(recurrence, params)
+    if wanted == "vendor" and why_not:
+        raise ArgumentError(f"backend: 'vendor' cannot run this layer: {why_not}; use 'reference' or 'auto'")
+    if wanted == "auto":
+        return "reference" if why_not else "vendor"
+    return wanted
+
+
+@torch.compiler.disable  # type: ignore[untyped-decorator]
+def recurrent(
+    recurrence: Recurrence,
+    x: Tensor,
+    h: Tensor,
+    c: Tensor | None,
+    params: LayerParameters,
+    *,
+    lengths: Tensor | None = None,
+    reverse: bool = False,
+    backend: str | None = None,
+) -> LoopResult:
+    """Runs one layer in one direction over whole sequences, time first.
+
+    Args:
+        recurrence: cell and gates.
+        x: ``(T, B, I)``.
+        h: ``(B, H or P)``.
+        c: ``(B, H)``, None for a GRU.
+        params: weights and biases, scales multiplied in.
+        lengths: ``(B,)`` descending, or None where all sequences have T steps.
+        reverse: from each sequence's end to its beginning; the output stays in the order of the input.
+        backend: see ``choose_backend``.
+
+    Returns:
+        Outputs, zero behind the ends, and the state at each sequence's end (its beginning if reversed).
+    """
+    run = vendor.run if choose_backend(recurrence, params, backend) == "vendor" else reference.run
+    if reverse:
+        x = flip(x, lengths)
+    result = run(recurrence, x, h, c, params, lengths)
+    return result._replace(output=flip(result.output, lengths)) if reverse else result
+
+
+def flip(x: Tensor, lengths: Tensor | None) -> Tensor:
+    """Reverses every sequence of ``(T, B, ...)`` within its own length; the padding stays behind."""
+    if lengths is None:
+        return x.flip(0)
+    steps = torch.arange(x.shape[0], device=x.device).unsqueeze(1)
+    ends = lengths.to(x.device).unsqueeze(0)
+    index = torch.where(steps < ends, ends - 1 - steps, steps)
+    return x.gather(0, index.unsqueeze(-1).expand_as(x))

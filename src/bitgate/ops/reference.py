@@ -1,0 +1,105 @@
+"""The loop over time in plain PyTorch: the oracle of every other backend, and the only one for all options."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from bitgate.cells import coupled_lstm_step, gru_step, lstm_step
+from bitgate.ops.problem import LayerParameters, LoopResult, Matrix, Moments, Recurrence
+
+_SMALLEST_VARIANCE = 1e-12
+"""Keeps the gradient of the standard deviation finite where every weight of a row has settled."""
+
+
+def run(
+    recurrence: Recurrence, x: Tensor, h: Tensor, c: Tensor | None, params: LayerParameters, lengths: Tensor | None
+) -> LoopResult:
+    """One layer in one direction over whole sequences.
+
+    Args:
+        recurrence: cell and gates.
+        x: ``(T, B, I)``.
+        h: ``(B, H or P)``.
+        c: ``(B, H)``, None for a GRU.
+        params: weights and biases.
+        lengths: ``(B,)`` steps of each sequence; states stop at the end, outputs behind it are zero.
+    """
+    alive = None
+    if lengths is not None:
+        steps = torch.arange(x.shape[0], device=x.device)
+        alive = (steps[:, None] < lengths.to(x.device)[None, :]).unsqueeze(-1).unbind(0)
+    step = _gru if recurrence.cell == "gru" else _lstm
+    outputs = []
+    # The input's part of all steps is one product; unbind makes one backward node instead of one a step.
+    for t, projected in enumerate(_project_input(x, params)):
+        new_h, new_c = step(recurrence, projected, h, c, params)
+        if alive is None:
+            h, c = new_h, new_c
+            outputs.append(h)
+        else:
+            h = torch.where(alive[t], new_h, h)
+            c = torch.where(alive[t], new_c, c) if c is not None and new_c is not None else None
+            outputs.append(torch.where(alive[t], h, torch.zeros_like(h)))
+    return LoopResult(torch.stack(outputs), h, c)
+
+
+def product(x: Tensor, weight: Matrix, bias: Tensor | None) -> Matrix:
+    """``x W^T + b``; its mean and variance where the weight is random (the lr-trick)."""
+    if isinstance(weight, Moments):
+        return Moments(F.linear(x, weight.mean, bias), F.linear(x * x, weight.var))
+    return F.linear(x, weight, bias)
+
+
+def realize(value: Matrix) -> Tensor:
+    """The value itself, or a Gaussian draw with its moments ([DLSTM] section 1.2, lr-trick)."""
+    if isinstance(value, Moments):
+        return torch.addcmul(value.mean, value.var.clamp_min(_SMALLEST_VARIANCE).sqrt(), torch.randn_like(value.mean))
+    return value
+
+
+def _add(a: Matrix, b: Matrix) -> Matrix:
+    """Sum of independent values."""
+    if isinstance(a, Moments) and isinstance(b, Moments):
+        return Moments(a.mean + b.mean, a.var + b.var)
+    if isinstance(a, Moments):
+        assert isinstance(b, Tensor)
+        return Moments(a.mean + b, a.var)
+    if isinstance(b, Moments):
+        return Moments(a + b.mean, b.var)
+    return a + b
+
+
+def _project_input(x: Tensor, params: LayerParameters) -> list[Matrix]:
+    projected = product(x, params.w_ih, params.bias_ih)
+    if isinstance(projected, Moments):
+        return [Moments(m, v) for m, v in zip(projected.mean.unbind(0), projected.var.unbind(0), strict=True)]
+    return list(projected.unbind(0))
+
+
+def _lstm(
+    recurrence: Recurrence, projected: Matrix, h: Tensor, c: Tensor | None, params: LayerParameters
+) -> tuple[Tensor, Tensor | None]:
+    assert c is not None
+    preact = realize(_add(projected, product(h, params.w_hh, params.bias_hh)))
+    step = lstm_step if recurrence.cell == "lstm" else coupled_lstm_step
+    h, c = step(preact, c, recurrence.gates)
+    if params.w_hr is not None:
+        h = realize(product(h, params.w_hr, None))
+    return h, c
+
+
+def _slice(value: Matrix, start: int, stop: int) -> Matrix:
+    if isinstance(value, Moments):
+        return Moments(value.mean[:, start:stop], value.var[:, start:stop])
+    return value[:, start:stop]
+
+
+def _gru(
+    recurrence: Recurrence, projected: Matrix, h: Tensor, c: Tensor | None, params: LayerParameters
+) -> tuple[Tensor, Tensor | None]:
+    hidden = product(h, params.w_hh, params.bias_hh)
+    size = h.shape[1]
+    preact_rz = realize(_add(_slice(projected, 0, 2 * size), _slice(hidden, 0, 2 * size)))
+    input_n = realize(_slice(projected, 2 * size, 3 * size))
+    hidden_n = realize(_slice(hidden, 2 * size, 3 * size))
+    return gru_step(preact_rz, input_n, hidden_n, h, recurrence.gates), None

@@ -1,0 +1,61 @@
+"""The loop over time by PyTorch's own kernels (oneDNN, cuDNN), where they can express it.
+
+The coupled cell with smooth gates is an LSTM whose forget rows are the negated input rows, because
+``1 - sigmoid(a) = sigmoid(-a)`` (checked in the tests to rounding).
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+
+from bitgate.cells import CellKind
+from bitgate.ops.problem import LayerParameters, LoopResult, Recurrence
+
+
+def refusal(recurrence: Recurrence, params: LayerParameters) -> str | None:
+    """Why this backend cannot run the problem; None if it can."""
+    if not recurrence.is_smooth:
+        return "it has no staircase gates"
+    if params.is_random:
+        return "it cannot draw pre-activations (lr-trick)"
+    return None
+
+
+def run(
+    recurrence: Recurrence, x: Tensor, h: Tensor, c: Tensor | None, params: LayerParameters, lengths: Tensor | None
+) -> LoopResult:
+    """One layer in one direction; arguments and result as in ``reference.run``."""
+    flat, has_bias = _flat_weights(recurrence.cell, params)
+    state = h.unsqueeze(0) if c is None else (h.unsqueeze(0), c.unsqueeze(0))
+    kernel: Any = torch._VF.gru if c is None else torch._VF.lstm
+    # One layer, no dropout, not training (dropout would be the only difference), one direction.
+    if lengths is None:
+        # With gradients oneDNN needs its training mode to keep what the backward pass reads.
+        output, *last = kernel(x, state, flat, has_bias, 1, 0.0, torch.is_grad_enabled(), False, False)
+    else:
+        packed = pack_padded_sequence(x, lengths.cpu(), enforce_sorted=True)
+        data, *last = kernel(packed.data, packed.batch_sizes, state, flat, has_bias, 1, 0.0, True, False)
+        output, _ = pad_packed_sequence(PackedSequence(data, packed.batch_sizes), total_length=x.shape[0])
+    return LoopResult(output, last[0].squeeze(0), None if c is None else last[1].squeeze(0))
+
+
+def _negate_into_forget(rows: Tensor) -> Tensor:
+    """Rows i, g, o of the coupled cell to rows i, f = -i, g, o."""
+    size = rows.shape[0] // 3
+    return torch.cat([rows[:size], -rows[:size], rows[size:]])
+
+
+def _flat_weights(cell: CellKind, params: LayerParameters) -> tuple[list[Tensor], bool]:
+    matrices = [params.w_ih, params.w_hh]
+    biases = [params.bias_ih, params.bias_hh]
+    tensors = [m for m in matrices if isinstance(m, Tensor)]
+    given = [b for b in biases if b is not None]
+    if cell == "coupled_lstm":
+        tensors = [_negate_into_forget(m) for m in tensors]
+        given = [_negate_into_forget(b) for b in given]
+    if len(given) == 1:
+        given.append(torch.zeros_like(given[0]))
+    projection = [params.w_hr] if isinstance(params.w_hr, Tensor) else []
+    return tensors + given + projection, bool(given)
