@@ -102,7 +102,7 @@ def _put_matrix(matrix: PackedMatrix, key: str, tensors: Tensors) -> dict[str, A
 
 def _take_matrix(entry: dict[str, Any], key: str, tensors: Tensors) -> PackedMatrix:
     levels = np.array(entry["levels"])
-    if levels.ndim != 1 or levels.dtype.kind != "i" or np.abs(levels).max() > 127:
+    if levels.ndim != 1 or levels.dtype.kind != "i" or not -127 <= levels.min() <= levels.max() <= 127:
         raise FormatError(f"{key}: levels must be integers from -127 to 127")
     columns, bits = _integer(entry, "columns"), _integer(entry, "bits")
     return PackedMatrix(tensors.pop(key), columns, bits, levels.astype(np.int8))
@@ -135,7 +135,11 @@ def _take_layer(entry: dict[str, Any], prefix: str, tensors: Tensors) -> FrozenL
         w_hh=_take_matrix(entry["w_hh"], f"{prefix}.w_hh", tensors),
         product_bits=_integer(entry, "product_bits"),
         reverse=entry["reverse"],
-        **({"bias_hn": None} | arrays),
+        mult_ih=arrays["mult_ih"],
+        mult_hh=arrays["mult_hh"],
+        shift=arrays["shift"],
+        bias=arrays["bias"],
+        bias_hn=arrays.get("bias_hn"),
     )
 
 

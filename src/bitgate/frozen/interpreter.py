@@ -40,11 +40,13 @@ def saturate(value: Int64, limit: int) -> Codes:
 
 
 def quantize_input(input_map: InputMap, x: NDArray[np.floating], state_bits: int) -> Codes:
-    """Raw features ``(..., I)`` to input codes."""
-    shifted = x.astype(np.float32) - input_map.mean
-    scaled = shifted * input_map.gain + np.float32(0.5)
+    """Raw features ``(..., I)`` to input codes; what overflows float32 is clipped, ``0 * inf`` gives 0."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        shifted = x.astype(np.float32) - input_map.mean
+        scaled = shifted * input_map.gain + np.float32(0.5)
     limit = np.float32(code_limit(state_bits))
-    return np.clip(np.floor(scaled), -limit, limit).astype(np.int16)
+    clipped = np.clip(np.floor(scaled), -limit, limit)
+    return np.where(np.isnan(clipped), np.float32(0), clipped).astype(np.int16)
 
 
 def smooth(u: Int64) -> Int64:

@@ -1,7 +1,7 @@
 """The frozen model: an immutable value in NumPy integers, with no torch in it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -46,6 +46,7 @@ class FrozenModel:
         require(self.state_bits in STATE_BITS, f"state_bits: {self.state_bits}, expected 8 to 16")
         require(bool(self.layers) or self.readout is not None, "a model needs a layer or a readout")
         size = self.input_size
+        require(size > 0, "a model needs at least one input")
         for index, directions in enumerate(self.layers):
             require(
                 [layer.reverse for layer in directions] in ([False], [False, True]),
@@ -62,6 +63,13 @@ class FrozenModel:
             columns = self.readout.weight.columns
             require(columns == size, f"readout: takes {columns} inputs, but {size} reach it")
             bounds.check_readout(self.readout, self.state_bits)
+        names = self.metadata.get("class_names") or self.class_names
+        require(
+            isinstance(names, list | tuple)
+            and len(names) == self.output_size
+            and all(isinstance(text, str) for text in names),
+            f"class_names: expected {self.output_size} texts, got {names!r}",
+        )
 
     @property
     def input_size(self) -> int:
@@ -105,6 +113,13 @@ class FrozenModel:
             raise ShapeError(f"x: value at {where} is {array[where]}, expected finite numbers")
         return interpreter.quantize_input(self.input_map, array, self.state_bits)
 
+    def quantize_sequences(self, x: ArrayLike, lengths: ArrayLike | None) -> tuple[Codes, NDArray[np.int64]]:
+        """Input codes of sequences ``(B, T, I)`` and the steps of each ``(B,)``, checked. Errors as in ``run``."""
+        codes = self.quantize(x)
+        if codes.ndim != 3 or 0 in codes.shape:
+            raise ShapeError(f"x: expected (B, T, I) with at least one sequence and step, got {codes.shape}")
+        return codes, self._check_lengths(lengths, codes.shape[0], codes.shape[1])
+
     def run(self, x: ArrayLike, lengths: ArrayLike | None = None) -> NDArray[np.integer[Any]]:
         """Runs whole sequences of raw features from the zero state.
 
@@ -136,10 +151,7 @@ class FrozenModel:
 
     def trace(self, x: ArrayLike, lengths: ArrayLike | None = None) -> Trace:
         """Runs whole sequences ``(B, T, I)`` and keeps every state of every step. Errors as in ``run``."""
-        codes = self.quantize(x)
-        if codes.ndim != 3 or 0 in codes.shape:
-            raise ShapeError(f"x: expected (B, T, I) with at least one sequence and step, got {codes.shape}")
-        steps = self._check_lengths(lengths, codes.shape[0], codes.shape[1])
+        codes, steps = self.quantize_sequences(x, lengths)
         hs: list[Codes] = []
         cs: list[Codes] = []
         ends = [codes[np.arange(len(codes)), steps - 1]]
@@ -156,7 +168,7 @@ class FrozenModel:
 
     def init_state(self, batch_size: int = 1) -> State:
         """Zero state of ``batch_size`` independent streams."""
-        self._require_causal("init_state")
+        self.require_causal("init_state")
         zeros = [np.zeros((batch_size, layer.hidden_size), dtype=np.int16) for layer in self.flat_layers]
         return tuple(LayerState(h=zero, c=zero) for zero in zeros)
 
@@ -169,7 +181,7 @@ class FrozenModel:
             ArgumentError: the model is bidirectional, so its output waits for the end of the sequence.
             ShapeError: ``x`` does not fit the state or the model.
         """
-        self._require_causal("step")
+        self.require_causal("step")
         codes = self.quantize(x)
         if codes.ndim != 2 or any(len(part.h) != len(codes) for part in state):
             raise ShapeError(f"x: expected ({len(state[0].h) if state else 'B'}, {self.input_size}), got {codes.shape}")
@@ -181,6 +193,10 @@ class FrozenModel:
         output = codes if self.readout is None else interpreter.readout_logits(self.readout, codes)
         return tuple(new), output
 
+    def with_metadata(self, **entries: Any) -> "FrozenModel":
+        """A copy with further entries in its metadata (JSON values)."""
+        return replace(self, metadata={**self.metadata, **entries})
+
     def cost(self) -> "cost.Cost":
         """Bits, bytes, memory and operations per step."""
         return cost.count(self)
@@ -189,7 +205,8 @@ class FrozenModel:
         """Writes the model file (docs/format.md); nothing half-written remains if it fails."""
         file.write(self, path)
 
-    def _require_causal(self, what: str) -> None:
+    def require_causal(self, what: str) -> None:
+        """Raises ``ArgumentError``, naming ``what`` was asked for, if the model is bidirectional."""
         if any(layer.reverse for layer in self.flat_layers):
             raise ArgumentError(f"{what}: a bidirectional model needs whole sequences; use run")
 

@@ -50,6 +50,7 @@ class PackedMatrix:
         n = len(self.levels)
         require(1 <= n <= 1 << self.bits, f"levels: {n} values cannot be named by {self.bits} bits")
         require_array("levels", self.levels, np.int8, (n,))
+        require(int(self.levels.min()) >= -127, "levels: -128 has no negative in int8, expected -127 to 127")
         codes = self.codes
         require(not codes.size or int(codes.max()) < n, f"codes: a code exceeds the last of {n} levels")
 

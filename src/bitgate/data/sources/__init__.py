@@ -1,0 +1,1 @@
+"""The registered data sets, one module each: original format, packed layout, splits."""

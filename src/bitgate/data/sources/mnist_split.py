@@ -1,0 +1,133 @@
+"""The digits of mnist-strokes that our experiments use, so that a download has the split of the packed file.
+
+The paper gives no indices; these were drawn at random once. Stored as gaps between sorted indices, one byte each,
+compressed, in base 85.
+"""
+
+from __future__ import annotations
+
+import base64
+import zlib
+
+import numpy as np
+
+from bitgate.data.arrays import Arrays
+
+_COUNTS = {"split_train": 10_000, "split_val": 2_000, "split_test": 2_000}
+
+
+def split_indices() -> Arrays:
+    """Sorted indices: ``split_train`` and ``split_val`` into the training digits, ``split_test`` into the test ones."""
+    gaps = np.frombuffer(zlib.decompress(base64.b85decode(_GAPS)), np.uint8).astype(np.int32)
+    pieces = np.split(gaps, np.cumsum([*_COUNTS.values()])[:-1])
+    return {key: np.cumsum(piece, dtype=np.int32) - 1 for key, piece in zip(_COUNTS, pieces, strict=True)}
+
+
+_GAPS = (
+    "c-k$Sd9P;Kb=I}#z0Z8!^G<i3YP$DUbxqw}<({htw;kK*ZclBTbQ}XBQ5;7Jfk*)X3Rp(@1CS7k;2(s9_zZ||$M4zY>Y?tv?-}-9!?T`"
+    "et$kfE*&5f`WV`K>vu|ulu4_$iLx?5>-%fsVA%*0lv&Q?T*kH^mreLi1!LMELAsJ^zx8vg#_sphP6Pl9y(ic;V4{fr=HoU_{=g!w#H+g"
+    "TY<(n}ZV|;3}Gp=M~&vraE@(#z(OYt_c!pK96v(~P1uzS8X*~gT$cIQ}!%PuDCSzhOx$fAsIy2$seJ8%VC<Owz=WBb(cjW>zs^2Edk?3"
+    "DY5d5W$po@;GpWes<Std$$?j9x4EyPSFqRL0P;-e9H}U9{Q6rZ+Bn-{)5U*^p9POvuIN;P<Am+j!(su?LR5q%K4|SQCBgOPlg!>}W0K_"
+    "AA%$Hn!5aVEfLN7!pRYrVH%Ul%VA%$MqN%%cl(=yR~EQEYF&2hgqGOobk>&&-zVMhAG?DCEgiWn2E_7lk}{H#T#qR_%E(IJG-!$B=0)*"
+    "YbPUvn#Ov$lee~IYyw}kCh&MC_jBopaqKQRkKM6IH2mATt{Jd+ScPN<ht0k1IyacZtbI7*Ci)cRF}=^>mxfL9PuF5349F`9x1<HI(m?E"
+    "J?-qlsBe7}Lu{UN&rkOBUPS!OeABWT$qwAa=&SSOwyp6WCcFHx<4;#f!2}5vwXsv5aa*i<L<%*FF4#>_DjT-`FyUO;^^*vYMoX+OPW7*"
+    "uu9wvF2$+dI#8GD?S(E8Tpymh0`v$uyV(^N0`talJ<*lf-wc-HOgWor%x>kDaNS7WhLB#sGDSNLHx?5kn@#3;9Q+{N=lNKJ#iu$`YtgH"
+    "r-u`9mVO4j092c6@KMFPJPhF53>zU~z(?DRE=vd0Co8*`_t48MrkQG;0zb>l1f+<!Cce?oI3ch^xFC@I@on5z-xh<D?-IP{r?tC5Fbhe"
+    "UpfH{%6b>omtuSrsq|znO*0D(IrL^6~GjwogMZjPe;!6EHM$FvW_CLbG{+_l3n^Sap4gB;P%RX?s1Ea3NTY*{Rv?tyQZWs@dB2%ZZg#>"
+    "cC+`z#lB<l-WFa@7V)PjF%_r5*-}{IKo)3am;_Ifm3FnYQ*g=8K@W~xyse&eQ2|}tCN(APM{i~f<(kHJ(`jdjvp$$UT4kSYL7WhQGW=t"
+    "+Ld2BGurU15lPVyXBM`|(TUeh3MjSq!y^KSe=Gin2t{rj;*xUF8EWkZ@gGIO==a7U!+wsjRyCyX*;T{&+11_wlrsxQKbJ@V_i0@U~T0E"
+    "ib09SYzxHW4@Y+GPAdONn-FM!g9R@iK@4G%pwA-W2(JDllb&dJN1z9%Hz&^5|7*TxnH5g%)ulaz+?Dj^k{u+7cF67jT27;82PdEN@ZB*"
+    "GPE^s-Xu*>v<g)UwnBu7z<RMoBk0wGfDyeQ(@q$QDnMLG27$7b6dNk`07+ehPLBDk|JHh7-2D!funQ4wi_Z68mXVw+0!xtT%J-Z3~#st"
+    "al=q*p46BBbhdhb~EhQdc)?ri8>WYVjqui0ZaD-9}$*rkei7p%91SCmqH2zzfl@{@~d=!F4k!~{?`C2ESW2d3l-iCVY~xqaaX8MP)_89"
+    "P@w{4Dg@piWnIFiOacK?B`aO9)b`LE@!}9<q~J!Gk7U9Db<=|jU|mpz$>P2-Ez#`oKU>TlDK&a>iKrmrXHx+~eh6F&^2-_oSYrQ2)YCl"
+    "jdE9z4Ou#b%WY=7~CrV>Osq4v^R=7;i*~Yhx2tza2;eh+GgE4C&T!oc#i#PmARR9cN;UusfRu*5jW6er|7fDvkv@=>99=H0KeNu9Is$r"
+    "92v!VLsD7=r*1zsA#A}+UmOb5~SO21H4{bsMCf|-G&BqC4@5ocX-6#}>cA6tk??t7doqTs1W)E%y*lv|JzNFl}jp0eugKK1x(<hCYl^$"
+    "_>F+7>piOXyhnhD{Seo{}dLD8odJYE2AwEf5DGa%_8yN8z0;mqHYRN{m%D;QGe7u492)`H&~tw3XH5Z$m7LWE2&ufn;C1kuU)oqJNE$s"
+    "a*$(2)N*EuTX?FO|AtPN4}ym5<|RExY3LoP~I#cFrj!>fEKdZL!=C5NWc`K<;cG<;@k}!2J<aIpG(~`nd4-_>}D2<8#>+;;|TE8HIw=f"
+    "tcIsKVWo+asx{`FiAc%}FKI9?xWV-?OpWvTC{zN3CB49`fvwC+3=9JjTeBj$5_?kevUt5i7vnjw7J5eAOX60b@U~*FFv}>#@ITB++|a9"
+    "#Qw1R|fDDnnvn{dP5x}cHPLqwEM5T(6=@X3WphAO+mLi^4o56`z5%fF&#B*W8elGd6o5`s|q8e~Zuxl33z!Sx3ZQ77VdFYgBxR<ihxn^"
+    "U<i!Ino0JabXqL%dJ-R5`%2{6uVb`fW_s^&fdn~Ml?Eri@!1|yG}VUIcGE31&S19hBQ$c8=N8XoD&1~QlIYHy}daLBHzn-=U>O6bKQ!A"
+    "R0Wv~v>%elDn5iv|G_3w&U}a+nPYw(Z1MdcXqC<c6@*a*TLB#!q6W+IbWda$RwG3ZiBdueAr{>eWDB8&(TzcD}#_xf_SVgH=?B6F`i7b"
+    "W$RgY*@iFlo+J%q++)gin``lRSlL2`-MF$`gjXWU_uHfi8;oO!1PKwcnWk<uM497fR|`N!)HyV5U(aetC7-aI|N79k-l(4U<dpn_o>0e"
+    "P@@<Sa0>K7T_Pc+QUSdp-!h=xyJbtnG_B~eJL?VX%P+hcis3fAu1ACTHXaik1#~Xp;F-{oeMKdcC;>qon^v_NI*FJP(l43)a18~%fgqF"
+    "$m;we+2MXmx_zck~9n{Ql$R!KpxS+K5SoKMflt#)rr7Nd~&CZY*k^yX@-X!IYQHdZ<SqGR0_*4E$nDF%^lA$72T-6n%zSWXz*=NOWf+r"
+    "G=qCrF+e(VGts$+1)LDiP`Bc!~Dd&&6Pw<a!PY-9~3E-T#&9)*bG_Qq{6>Lz(fF`_n6WLc6K#JlV$w(FL8vblF5j;=-2Vy##O3TyA2V~"
+    ">7Ly%R#gDTz_U4Lc-@8)zBj5tfmRkc7&PN(ks4&s`&G7PF&XX5lTdPZ_Grsaea@qY8`ZwG*UO1s&K3bslR`XzdW)C{5Goy(D3qLy-g`M"
+    "_|Q6Y9lZVu8oTC<Ab=5YqHz-p{Cv7Oa(3qwp+?^r#y#KAYNI2XWI_9dicy@WQeHRgNn@c1<9P-Ny>d4L?t8xVMr1UL6C?|ND`7>v0g9<"
+    "DBKCq$bBc7ryo020L2%Jmd=D%nK_8+_oOv33LOZn8C9(W0sD$XDTx8lRM!zVZX8JnA;lW|BBSe;$sh4#UQ>v?AQpq(nMjY(C}&f|v}qM"
+    "U%|p~Yz>e(fI^PkB!H08Y({w}XVt}WEo-Qc?8xuV{M5BhzOQyLgicAe+mhz84!-aLKG|^X7$xRk5c1oiNO-$Oe%2*#Wk(1_1tIb@9x1H"
+    "2hCAidgicOYAaZ;Pc?3}F8vmx9c#P<d3pns!Eiv0$~NS5G&LzvFDBk>m6SUmO0`K?Tx&~UMC5o1l{2{#a3)Wuo?!A=0d52eF?V#q}_r&"
+    "pcq;Hwa;UX_d3T1oOzDgc%)G^MbcSV~@lU$zD<PgeGUX`QrTeTCTu(dsM#AVxZXvZ|gPN!bqC(MaSGHz*Hrl^RB*jVMSFn`MnN^fd77E"
+    "-DfrMw5@53dS94mnb9d$(ObqDr5XOtd0B)s7qh;><(2h34$<M4?=ljCO~HTZd4o-A6c#}heq@^B1Xfs)*UP}j}uFBQifetMc{|qb#(Cd"
+    "6)VJ3jaW6F_NsDFV8V=0W~+pt6qzv4R07hiabRjY-!GEnut8t{f{c2%w~})pI4A%Kk|?mXxk7a*4phr9(3a>5qiTfuD1idAa(<<fW2E="
+    "VE<jlAB|#?!=$e=s_6oL#5yMmPxvx2pT2=Z+m4~cUl6Rex?uI!SVyf@g-Yg&n1!r+(F6JP-E{F@P7cU}QbgR;tb-22U!A!$zv~^V*8aG"
+    "gesAstU!nbWD7+q!^UVS%!!eqF$8crl+SELan9l_dE`y(??Pdk?d>z>FJ6gB9Hp!xuaiF0?*2va3kkSa2`x4124H7ciI5I@^ViSt<O+w"
+    "*YoT&+@N$1loStltX=cUa237D`xoNTQdj>j0XV9l;#4dX=@JV8f9(ca=3z?P4S4-I^tdx_hKe->dXHbwvrID6H2PE)0`oWee}|u2(rkj"
+    "T$zo4vDg<(kS>AY{pb^n1x2Q1BxAsT0K(<p(XZpX|o8YjCc);YH(m#k+kZIh*pALcFX0yuVqxP&SFrLQEoT35dk4^M70FIqLR+8sV~IU"
+    "KuGs<GeaPH9*hTgD0;}Qg;d6#W)UyjV=MtQdkurSx2_=vn{)K1g3qWI;KnH;jYHU1YhrVp!;+c>f07~%1yp=kUlxNpcjrkxA`(x10N0d"
+    "F+aLpDrnHxlU5IlF&`>{nMMp#_!l8FQ_hRnUiLpxh9f81~q(;O}@lEnnVWgfOL4;sX5qD)5MjkHwkjE)gX=BGyRTwpRp?K#MrQ>`*#@d"
+    "CP)eTFc;7&xYyBxf0)9W^6uYcKDkf6ra1U`nLlpS|!ruKphC81hx&_sY)Nl%5jvQ@9B{;!b0RGSqHgpI3DO+FwOT`S=b5K<OF&iW_|2<"
+    "b+|zYxHJ35r1F&<YDdN*o7*-l~>*nZVY<toV;=n30eL;Uj@Ylq>Q#mbiv>xE!l05=0;6m5KykYtwLMa2m?zv|ij67wWr;q|XKLrJQ$zT"
+    "Ah<hjJj(@eF3*3bCF!^i=ZnFmD2iyL~f1*9u_Q_)E`X8-WFnHXjR7Klg!E|9FuE>CYU{s4#KvcHFsjE7E{`l+Ay#Mu?|>_^2*oViW${G"
+    "Xq0n^6hOFBrvqkbn_bNx4FFOP(F(_To~yy2M$*zrdV)Q-Nt9{TAu$1(to$N;;N3=@R#b2R<~4XwzfF8MxMS=<ksA3tQQS5uRAru|Xt8A"
+    "46@;Fz-cpyaw&9RT?u-hc@}nxmBF1AV#i(nfKwyl-DFVVG+Ng^~WTMN1(ww4-?RMPdgsAxVOdwD@O-@wZdrBIZRME?(!luZbCfd=Kk%B"
+    "|I1A(r7PRZAZ2Wf3oieWU3P}c!~>=6@^;HuXX?=2Eam^cX?C>li0td@UA7Jy~Im_{PaP+(gEOyqLy;=_%LmP1mla;`WV$bHs-K-xysIa"
+    "jaA?usE~{wg;eq%@gwk{$BLBQSTuOI)F48x5TVfo0HYB!)2lxk$rfo;DYitq_nd{ixv-m6syi%ERP>g-x>;siFc+7}fF+cdoq?jg!`X="
+    "Y6vcQY9X%V^-hvrw}*w>R5SHpGcE|Q1L^Xa6AbMM>QqgzEMF6O)aZdiUmtfUJdp|Rf~!r7osTD&MP|-TU=#nB}gCy3tmYs<&`=heQm9V"
+    "ZEXae79}|PtJkFHb<d#pl`q-7JyQF+!F38LP0qSd1q|+G0U2Nyk8a($u?JuV;SKXhy}GlYgxD<Mv~jTD9_U#c0ZSWezsT|^-y^_8+%@A"
+    "$PTTb={)G05Fst1d-?ZUaM3@pGK^M_WNfScoyJ7*=XG1<I67o(&j8fB(;hpGpjj^bhB_G!$0ZPMnlVrKkY-p_-MfhL<^~Y3l;dnp{TMo"
+    "^n9^InJo+vtz#_~iTiW<*G#4}d`T%d;yHtp9%O-#ySu0sKecZDM17HbrdfX9|*;Ax}`;gZ$gs<0Y0IRL1|M6oXc{n#GlwdS5XC9SA%kA"
+    "WygJ$|Qls=3mRf(YQ|Kx>C4pNwTqxZ<s%Dr(gP@dIQXEe#&-3JI4&Z;;*UKA5eXff5^p=-dxvigxjAUu%(2#!L|TvaJI$^;3N;xouQtJ"
+    "1+#Ad&z^9Kd^%gCF}$=V(&6Y-yzR50)#EuIxrN15Ev}216g~LA+I$aYfIBcX&ebnH@J2XF01&%T~ynxn26t|x(Z_5q><-#z20al6PmNK"
+    "5$3EO6#*g&3-wq3B<%A*0ibqH*iWp$D^IkR1R}r-iYH@{UZHPo58+<GR;7(*w2qLMMnW+9aaHM0$XTQ4puU`I67~?4Gd;Sd_R}R$9HB)"
+    "R*2d{bb%%ALKZ?eFMxIxPH=-78o`Ud#*wjF5&`Z@PHnn3YERbTBgfItAY!x?o+aPY{jjdu<x9kS>Euw?bfm0I*2x9qVN@~NHJXd<#$^*"
+    "GJ#)*HR)k+FLu7)}xRevN86h8K(C{#1eENu{x!hsvA{h|t=CY(e{tJW)JNbn)FD`B~p6d@uS^+^X22G`d%bahjfw_1^_F`(%+jzZn_9j"
+    "GEzI8>fpjwyxg7#_JYvE_+Vt+tvpwN(XsNg||-f6Zsal*NKTvQjIwsT06m=sJin!c+MmnX7qr+t%izh5;$8SYeZ6vxfUksNU?_zRFak7"
+    "<Vm$q6ZoTwTP)}2A+^w_&;GQmWRWQW|)4v%L%@vhK--7TWU%nS%aN=oi^Ytp-hmGy;XNCiS3Ia8CIbVgpISU<Ty)lX<`O9aei)Ra#OwJ"
+    "7WgBgQSw|$et0omFpD77l%B8%V+|8UA!a`Gnv5vqG#Rt5L)d_DAWR%3?pIrkxiY=NRYF@`D0d8@t5PDZ$P2H|9AHNVl@X}6%4D(15?5{"
+    "tB6jh$(ouEMEQC@<6wfIK)oAL=6jH<ms#z)CRb$qqy^>t`0w>bEp;8`UYEnQDjyg3F)J$JyMVBV*QyeF?(yaQC%88=!5?^GjLg8Mun%Y"
+    "Oy>6r!$0OStFNu40@nvpzo1LSIkRPU9RAWa9)2&2Y3y*SIngKd*ZdlezFC(cG)9Hc*?5c{lNAN&bELBhS3X}ns@)`*iMW$I9;PT!oGw1"
+    "ntpw!iDXr6Lx(uIDYV^`Ie?rs1w?imD*hZkuWxD*|-LKt}+aU3JUSbSbtQ(g@Nl1>cr(zaA}#S89OpJ{#7AOg<PqL26NySqC4~q7iFU3"
+    "kAv}f!C_EqaN)Q*i~xNoSZgxi#}D07$kRXC0ahlwu%XarBFo!F}S4Hj5?_4YVGTxP*;lbDxUb1TXnM`?vOcgXFd%opA`S5#I@#n8ceZi"
+    "WXX|wA}J{RO+uqKLit{rIVrhbPlij_Kolm;@B$^J>N3sJAuN0C96nt%xF-CgSvpfGj5^WivM81WB>FO@@Ia{0A-5!q7Py4!t&?QcxeoM"
+    "dZE_zM(~gbrMvo$aW5&{Q1L!yUt~2{PD-{C;dQ0TYn)!J3)`mKS2A5r<2_+~6<fYn{uANyqwMV`i(wS!}X`xC6v3V%(t0i-+K0zzqq7v"
+    "AseWqx~UO5etEU%AJgi3itb+c28A?9NZ@-(r+VzoFf*aVXk*s7DA_<zx15?m4}tQnZAV|HuRREPbvMI6&=vS$W@4tc146M~*V&%RSLMv"
+    "bAY0t3xos~a5l6br&0jugmS#Gee(k?wg}OOvQ`g!m36mbofI_N7TiZStxM8+5)x-FD=gMj2EKzm!8z%}p^kn$VV0ltSa#P$O+DdD=EQX"
+    "ELcHZ8!J?W2^kTyg_SIv;=4!%nF?9AdKP~8tSSjR~5^`x}(YoP1<U9BU`D4Kd6MgA3N8|B~dy`Lq76BhZr_k!gRAFoz*a0DUs|_iY9F+"
+    "i!8OIwg_r&Wpo6p+4o1P00Ml9X6se^s=EVO2<sXTu0PB3?$x}yv-;lSN4IhFV&&)alVMesfAU}zzZ>qS^6tZOn78R4hIoBzfADwx=}(_"
+    "x{asjJUhn@;^Zwm%|Gl4ljtU!p8TUHhlDm`Re{|mMpZ9J)czE}NaV~eC4cmL~zSA6U%VBfBfBzt?UqZUNb$f9D#GR(5-23qHS5Gf~)Vz"
+    "KA<lxkvpMKJMKd247I{ET>|MX$!&Mv}Fm&1#LmS`JKUbXKWl+v8sH~q_f3OCdG&9^VNyYBq!Y5im<0KxVzpCGwrb7*$<qCI~2-f}a&+1"
+    "+i<H^Zau$~A9{%jNTf{CxkP_w(Zx<4^CsapBiM+}<qdqr>iHGv2>=Bb+VcF3l&$?@=PA_D8=NZ&QB$(C$}{Zictbdb{jm_s5TK?D*&oY"
+    "kTMO|FyC!3RJmW-`$T(>6_oXbYbOxjDr8DnO}W=za6Lxj|Ovmv`*v2uKUV8`1OhNyWiiv|M-m;7rU$FaBly_DH;8qd3f@xr_I^j(wi@y"
+    "-JZRDbn%_?@qz-sj1TPi%^x+dQgpZHUo5Fh=eOzAzS){-SZ(vW&)*o+A3grne6RfPd*e4Rrdu6e`Fj7fedm}wo34)>m&KFy`As+r>BgE"
+    "@ziPi|!tM9k!_~v9i^l#TRV((Z@bumIplgo8gZU5r7v;^9bNBPZaJ0_b3wLWy|KHVbzW2|M@*bT(-<%!8h%frv(2vKv_<o!H%Y&D^Xgz"
+    "E{Jo){r?Thy9`(eFo&T?Lg`D}XB@BZOQh-J6#Z%%JMPB-zHvE%LX;rVoDxb9!xF}vlz9UlGVcrjmRf3T$O$<wpH`8ST}Z14Ba%>MB3Dz"
+    "@vppWk!yY?imY**x3-_{lVG)Ly%N_IPT4<Inu&i}U&U3Ch%dZk~qC_WJ#1>fhhK^{*~%_w4R<d~kf*f?>POzde6$r*(?o&5ysWiT!;1>"
+    "GaW)>&w9$9$Y?(<He@2;poLXZ9aP2UYk4dlB?Rh`X>LnJG~R9%i;a>Xa9P$H3#<i(Z&8z{@JqoZdiSFusSdIXWy^(tMTQt_{I6neCqs*"
+    ";5X@q%hBrpmd(RIyWZdT`*obsw|2qq9)$8$POBFm96dra9RSb2ou2;CwO8lii_3OO_x+u(!*qE4(vNqi=cl<V;q<(_`O3ZXWqEvW`pHX"
+    "kG>1<<`|O9WzEwUp>zfyA@Bh3Fcf+NBWX`VVA*`;hOL_EzW_-GRno@Xn`~L0r)E@ro_|>EJr{Vml1#K?vxNXf>AKHWA`eu9c=^=T4GM-"
+    "M4UAee8SZ%|%4>!}><^C|-?6%+j$es5m=fjKhAMV?m^X*?hc*pkblhU01_29nUrqfgN=;Z1k+{^CJ&G*0m>9{|*ymsb+Jv{ejHJ)$B^B"
+    "+BE4vfF)Pr}dMxjH#F>0-6c!{z1aQR&N_UDNtU?;xF?d^vXq>k@wWz31)q%kk*C`=2k<_2vD%e3rkN&u@Q`?rzLqe3CDJ_R(S5-`kh4`"
+    "sC}USK;W+x3c^3zjOB<npL~~Vo2Nm2d95tj?C)%7xuUI&4=!L!;?#IPp;adjmvKy9R02Rk2Cx|>_&ffbZ?zDCLg|fcBm6wzgXMtR7STv"
+    "{H4G7<8CzL!}HBAzQ`w^o~7G=e>K^?J=pmDlc%@c(f;)9sKWlut3Nrp?#s<4F2O$d@ZzoeX+zog<nsFI^~-5=hpX@2J6@>#Prm$43cH="
+    "(n%(v#Mfg0v`ZVm0_u+1w`?KA>|Nh`=oP)hRxIB22(My*PoAk*e`(M*pf0Q48dg~5DvoCjizx?QfkMAEm{pq>w&5QVxt^MF4?8>Sfj6b"
+    "u@rY*C5^UzbA%I+86ym;}viFZ%3ebJkX^w!&cwSHz#|Dtd6)BRO>abm{5?cY2$?e)XE&Bx~U>^~r$|H}^^+3%0f`nY<uko<2PKSOjKPw"
+    "(!b_#Z)pmw)=@^(}<r>;Bo@5B=G&E-x<czWm3>f92;DLVx_b|8W)Kn_~<^{!g3p<?hwfi@T<qPW;Uk?C0e6=g$v(yz|DN`X;?ZlbPx6d"
+    "UkhKZ0E~gpP0)Z0kY%HU5rC>+qY*Ao&D+Xt$2FTeE*ki`>p5e+s)}m_Np^KxO(g1;k=!WI<^1r_n#g3{P$+whrf#Z!`6P`r+5PkeX&n("
+    "T^xRr-&m4ukAJ?tfek#qSXS%P!@Ri!*6rCl|1!n*=d&qH{=;9c*Wvu>@P6-$H}AeUpHBLRSk>&^>9cpfw&{BR!IAmQhh-J^{)6rAY#1)"
+    "OgRAxT|6no8gSWQnPur{go#Fe3ZSao|{^t2Qd}saS50<e0lkmxO_v7tvyZ+f@b93LFyxTY38)px9;m%V?+J3kF?md(8{j2fq$M5;_<oE"
+    "tr%r}RoZ$*jc))k*7tLB!4bHiKEmm2eB1jz(_D6x}D$XOG0jiEHZf<_f+<|_D-b@ogGLUK_2V`Hnvs<O&TXe1FpD^}-4BaI&+QN89fnh"
+    "2;P;H$EiOddso)ELxZn0lyj1>4eSOQ*+btHSC4yO^q4s%Ck83{?kT+ysSc5VL4aHlSXSsYfkr>`d(~sV~W`{fSQUl^u$2GOy3OTv;<{G"
+    ")MaKt~#!6Q);|MTH=CeB2mYzLkdAW8Ka~yxV83%UUH+(E2zn>5$B{9m3q^)_k~FZF=(kWwIS6ns%NTw?Y$n9dH_U3P*zM*RdsA-t2)3)"
+    "h&T<Ds;SaOryeCaTa6oJ0ElOnN`Wfq0055&sbiUV5@PB@qZ7<YZA|NCogvqd)#>O{Tc@MWjv6vzNS!xV+b=GdUrik83Pcx=s&3LEV272"
+    "CirFuz)KjvrXV4;!jrxN&W1TXfuj|ocCqag?hJ@B>W^FxTmSEO8^<IyRvrOaxT((iL)iV?<qt)maqwz)@qq9gl%-ZUhtj;KS9lL1KtYh"
+    "j3jG*%aw*JnAdN+7QgOoU`PuC+4Yo}bNTwCs|NAx`+9fjFd?MJxgQAamo-qlt>ss~PV>_h!ISNA`aMbjF7hEcsnA4FBuuQ;TL)pbhK>l"
+    "kKlC!Mh@b)p=5J9j#!sB?xoZ4dPhN}1Xdu%Xy`hDGP!gXUQV-G?6~-GezY_16;|#<Y^y#aGR3Hfp1o4ms;q$PfHPlzErx`6|urBQl^(6"
+    "5u**jRPz~s%c6cl=SVf`ZnQp56kH6rpBi_6;n@(`+i_~n)@niqFYA|bR?uSL^hKSKxi!6C5`)xx*Zy=d9Mbc9ozbwB`J(nlUCqiGxnVZ"
+    "n4^v%>JWPG%uuDej+EJTHcO~y(6ebfiFs*{p$dMDs7ULrYZF?(Y3qs0+HBWE-b&}ygV<^ZYE_$h$VF4F8l;m>0qI<Y?(>uMjDC@0jh_("
+    "yw&rK7V<Vm??dZS;^*C0?zBWcl@D9y1XRgtpv*v$2RWCFIDr;K?Z?{$vskPTkRpX&{fpl2R^*Vt|$l!RL#x}#o#@}@TZPXyFudSjwWvF"
+    "LZbr!Q8?2dKJQX7R}4zC88nn6u^ovG9EoksPV0@gz}C^bUO!O7V3sP+sYHp2?pub*721L{s7!CJ_g6eqq$`_=>Zp<=XVAt}~bYCV*!Z4"
+    "#7NV=zI-+jC<SEGionCUT8qVf2Rd>R$KWd+kO;64tLtkOXa%m20n{2*8liUT4oW=)p=lw3121tl^B#NU5bjik3PCZ3bz5okUazP|YU1x"
+    "+mgGJr3SkIk|RRycD_MI+#_}@j;=(Yqv_BP&CIVI_(-%W}+gney0@APA9aoj)8ar#H8i*_D6+O)|u*>2qbK)^Q~&h3&UcsvxcG8x>NVM"
+    "53gA(L9fwu9lcb{QN`lElIpb5vHa1!K6p}Rxd8d-)X7m}K8CS`80uV6RrPl*X}uJeZtBUv3M0Pz|5b+jmH"
+)

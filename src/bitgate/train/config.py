@@ -1,0 +1,153 @@
+"""Everything a training run is made of, as one flat, typed record that YAML and flags fill."""
+
+import re
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from bitgate.errors import ArgumentError
+from bitgate.train.schedules import Schedule, ScheduleKind
+from bitgate.weights import BINARY, TERNARY, Categorical, Continuous, Gaussian, Quantized, Weights, uniform_levels
+
+WeightKind = Literal["continuous", "gaussian", "ternary", "binary"]
+Method = Literal["r", "lr", "qat"]
+
+_LEARNING_RATES = {"r": 0.02, "lr": 0.02, "qat": 0.01, "backprop": 0.005}
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """A training run. `bitgate fit` takes every field as a flag and as a key of its YAML file.
+
+    Args:
+        data: a data set's name (see `bitgate data list`) or a path to your .npz, .parquet or .csv.
+        data_dir: folder with packed data sets; $BITGATE_DATA where not given.
+        split: "paper" as published, or "honest": by subject or recording where a set has it.
+        name: name of the run's folder; made from the data, weights and seed where not given.
+        runs_dir: folder that holds the runs.
+        hidden_sizes: units of each recurrent layer.
+        cell: recurrent cell, lstm or gru.
+        coupled: forget gate = 1 - input gate (LSTM), as in the paper.
+        weights: continuous, gaussian, ternary, binary, or a count of uniform levels such as 4.
+        method: r (reparametrization), lr (local reparametrization) or qat; of no effect on continuous weights.
+        gates: level counts of gates to discretize, for instance {o: 2, g: 2}.
+        dropout: dropout between recurrent layers.
+        temperature: of the Gumbel-Softmax relaxation (method r), at the start.
+        temperature_end: temperature in the last epoch, for schedules that move.
+        temperature_schedule: constant, exponential or cosine.
+        straight_through: exact discrete draws in the forward pass (method r).
+        kl_weight: weight of the KL term; 0 as in the paper, 1 is the variational bound.
+        prior: probabilities of the levels for the KL term, uniform where not given.
+        entropy_weight: bonus per bit of mean weight entropy, against collapse.
+        learning_rate: Adam's; 0.02 for r and lr, 0.01 for qat, 0.005 for continuous weights where not given.
+        learning_rate_schedule: constant, or cosine down to a hundredth.
+        clip_norm: largest norm of the gradient; 0 does not clip.
+        batch_size: sequences per step.
+        epochs: passes over the training part, at most.
+        patience: stop after so many validated epochs without a better one; 0 never stops early.
+        validate_every: epochs between validations.
+        draws: networks drawn from the posterior for the sample metric.
+        seed: of initial weights, batches and noise.
+        accelerator: cpu, gpu or auto.
+        devices: how many.
+        threads: CPU threads; 1 is fastest for small nets, run several trials side by side instead.
+    """
+
+    data: str = "digits"
+    data_dir: str | None = None
+    split: Literal["paper", "honest"] = "paper"
+    name: str | None = None
+    runs_dir: str = "runs"
+    hidden_sizes: tuple[int, ...] = (64, 32)
+    cell: Literal["lstm", "gru"] = "lstm"
+    coupled: bool = True
+    weights: WeightKind | int = "ternary"
+    method: Method = "r"
+    gates: dict[str, int] = field(default_factory=dict)
+    dropout: float = 0.0
+    temperature: float = 1.0
+    temperature_end: float = 1.0
+    temperature_schedule: ScheduleKind = "constant"
+    straight_through: bool = True
+    kl_weight: float = 0.0
+    prior: tuple[float, ...] | None = None
+    entropy_weight: float = 0.0
+    learning_rate: float | None = None
+    learning_rate_schedule: Literal["constant", "cosine"] = "cosine"
+    clip_norm: float = 1.0
+    batch_size: int = 64
+    epochs: int = 100
+    patience: int = 0
+    validate_every: int = 1
+    draws: int = 5
+    seed: int = 0
+    accelerator: str = "cpu"
+    devices: int = 1
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        positive = ("temperature", "temperature_end", "batch_size", "epochs", "validate_every", "draws", "devices")
+        for name in (*positive, "threads"):
+            if not getattr(self, name) > 0:
+                raise ArgumentError(f"{name}: {getattr(self, name)}, expected a positive number")
+        for name in ("kl_weight", "entropy_weight", "clip_norm", "patience", "seed"):
+            if getattr(self, name) < 0:
+                raise ArgumentError(f"{name}: {getattr(self, name)}, expected 0 or more")
+        if self.method not in get_args(Method):
+            raise ArgumentError(f"method: {self.method!r}, expected one of {', '.join(get_args(Method))}")
+        if self.learning_rate is not None and not self.learning_rate > 0:
+            raise ArgumentError(f"learning_rate: {self.learning_rate}, expected a positive number")
+        if self.name is not None and not re.fullmatch(r"[\w.=+-]+", self.name):
+            raise ArgumentError(f"name: {self.name!r}, expected letters, digits, '.', '_', '-', '=' and '+' only")
+        self.make_weights()
+
+    @property
+    def is_random(self) -> bool:
+        """Whether there is a posterior to draw networks from."""
+        return self.weights == "gaussian" or (self.weights != "continuous" and self.method != "qat")
+
+    @property
+    def effective_learning_rate(self) -> float:
+        """The learning rate given, or the default of the method."""
+        if self.learning_rate is not None:
+            return self.learning_rate
+        backprop = self.weights in ("continuous", "gaussian")
+        return _LEARNING_RATES["backprop" if backprop else self.method]
+
+    @property
+    def run_name(self) -> str:
+        """Name of the run's folder."""
+        if self.name is not None:
+            return self.name
+        data = re.sub(r"\W+", "-", re.split(r"[\\/]", self.data)[-1]).strip("-")
+        kind = f"{self.weights}levels" if isinstance(self.weights, int) else self.weights
+        method = "" if self.weights == "continuous" else f"-{self.method}"
+        gates = "".join(f"-{gate}{levels}" for gate, levels in sorted(self.gates.items()))
+        return f"{data}-{kind}{method}{gates}-seed{self.seed}"
+
+    def temperatures(self) -> Schedule:
+        """The temperature over the epochs."""
+        return Schedule(self.temperature_schedule, self.temperature, self.temperature_end)
+
+    def make_weights(self) -> Weights:
+        """The description of the weights.
+
+        Raises:
+            ArgumentError: weights that do not exist or do not go with the method.
+        """
+        if self.weights == "continuous":
+            return Continuous()
+        if self.weights == "gaussian":
+            if self.method == "qat":
+                raise ArgumentError("method: 'qat' quantizes, but gaussian weights are continuous; use 'r' or 'lr'")
+            return Gaussian(trick=self.method)
+        named = {"ternary": TERNARY, "binary": BINARY}
+        if isinstance(self.weights, str) and self.weights not in named:
+            raise ArgumentError(
+                f"weights: {self.weights!r}, expected one of {', '.join(get_args(WeightKind))} or a count"
+            )
+        levels = uniform_levels(self.weights) if isinstance(self.weights, int) else named[self.weights]
+        if self.method == "qat":
+            return Quantized(levels)
+        return Categorical(
+            levels, trick=self.method, temperature=self.temperature, straight_through=self.straight_through
+        )

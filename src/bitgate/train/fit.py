@@ -1,0 +1,161 @@
+"""Training from a configuration to a folder with checkpoints, metrics and test results."""
+
+import json
+import logging
+import time
+import warnings
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from bitgate.data import Dataset, SequenceDataModule
+from bitgate.errors import ArgumentError
+from bitgate.nn import SequenceClassifier
+from bitgate.train.callbacks import EpochProgress, MetricsFile
+from bitgate.train.config import FitConfig
+from bitgate.train.evaluate import evaluate
+from bitgate.train.module import ClassifierTraining
+from bitgate.train.run import Best, Run, build_model, load_run_dataset, load_weights
+
+
+def fit(config: FitConfig, *, resume: bool = False, overwrite: bool = False, progress: bool = True) -> dict[str, Any]:
+    """Trains, then tests at the epochs that validation chose.
+
+    Args:
+        config: the run.
+        resume: continue an interrupted run of this name from its last epoch; its end is that of an
+            uninterrupted run, bit for bit on a CPU.
+        overwrite: start again although the folder exists.
+        progress: whether to show a progress bar on stderr.
+
+    Returns:
+        The contents of result.json: test metrics, epochs, seconds, bits.
+
+    Raises:
+        ArgumentError: the run exists already, or is to be resumed with another configuration.
+        DataError: the data set is missing or damaged.
+    """
+    run = open_run(config, resume=resume, overwrite=overwrite)
+    if resume and run.result_file.is_file():
+        return run.read_result()
+    dataset = load_run_dataset(config)
+    started = time.monotonic()
+    model = build_model(config, dataset)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(config.threads)
+    torch.set_flush_denormal(True)
+    try:
+        train(config, run, model, dataset, resume=resume, progress=progress)
+        result = _test(config, run, model, dataset)
+    finally:
+        torch.set_num_threads(threads)
+        torch.set_flush_denormal(False)
+    result["seconds"] = round(time.monotonic() - started, 1)
+    temporary = run.result_file.with_suffix(".tmp")
+    temporary.write_text(json.dumps(result, indent=1))
+    temporary.replace(run.result_file)
+    return result
+
+
+def open_run(config: FitConfig, *, resume: bool, overwrite: bool) -> Run:
+    """The run's folder with its configuration written.
+
+    Raises:
+        ArgumentError: the folder exists without ``resume`` or ``overwrite``, or holds another configuration.
+    """
+    from pathlib import Path
+
+    run = Run(Path(config.runs_dir) / config.run_name)
+    if run.config_file.is_file():
+        if resume:
+            if run.read_config() != config:
+                raise ArgumentError(
+                    f"resume: {run.config_file} differs from the configuration given; "
+                    "resume with the same options, or choose another --name"
+                )
+            return run
+        if not overwrite:
+            raise ArgumentError(
+                f"name: {run.path} exists; --resume continues it, --overwrite starts again, --name chooses another"
+            )
+        _clear(run)
+    run.write_config(config)
+    return run
+
+
+def _clear(run: Run) -> None:
+    for path in (run.metrics_file, run.result_file, *run.checkpoints.glob("*.ckpt")):
+        path.unlink(missing_ok=True)
+
+
+def _checkpoints(config: FitConfig, run: Run) -> list[Callback]:
+    kinds: list[Best] = ["map", "sample"] if config.is_random else ["map"]
+    common: dict[str, Any] = {"dirpath": run.checkpoints, "enable_version_counter": False, "save_top_k": 1}
+    best: list[Callback] = [
+        ModelCheckpoint(filename=f"best-{kind}", monitor=f"val_{kind}", mode="max", **common) for kind in kinds
+    ]
+    # Written last, so that the state of the others inside it is that of the same epoch.
+    last = ModelCheckpoint(filename="last", every_n_epochs=1, save_on_train_epoch_end=True, **common)
+    return [*best, last]
+
+
+def train(
+    config: FitConfig,
+    run: Run,
+    model: SequenceClassifier,
+    dataset: Dataset,
+    *,
+    resume: bool = False,
+    progress: bool = True,
+) -> None:
+    """Runs the training loop; ``model`` ends with the last epoch's weights."""
+    module = ClassifierTraining(model, config, len(dataset.train))
+    data = SequenceDataModule(dataset, batch_size=config.batch_size, seed=config.seed)
+    monitor = "val_sample" if config.is_random else "val_map"
+    callbacks: list[Callback] = [EpochProgress(config.run_name)] if progress else []
+    if config.patience:
+        callbacks.append(EarlyStopping(monitor=monitor, mode="max", patience=config.patience))
+    callbacks += [MetricsFile(run.metrics_file), *_checkpoints(config, run)]
+    last = run.checkpoint("last")
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        # Batches are made in this process on purpose: they are slices of one tensor in memory.
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
+        warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+        warnings.filterwarnings("ignore", message="The number of training batches")
+        trainer = lightning.Trainer(
+            max_epochs=config.epochs,
+            check_val_every_n_epoch=config.validate_every,
+            accelerator=config.accelerator,
+            devices=config.devices,
+            gradient_clip_val=config.clip_norm or None,
+            logger=TensorBoardLogger(run.path, name="", version="tensorboard"),
+            callbacks=callbacks,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            log_every_n_steps=1_000_000,
+        )
+        trainer.fit(module, data, ckpt_path=str(last) if resume and last.is_file() else None)
+
+
+def _test(config: FitConfig, run: Run, model: SequenceClassifier, dataset: Dataset) -> dict[str, Any]:
+    """Looks at the test part once, at the epochs that validation chose."""
+    from bitgate.nn import count_bits
+
+    epoch, score = load_weights(model, run, "map")
+    test = evaluate(model, dataset.test, draws=config.draws, seed=config.seed)
+    result: dict[str, Any] = {"data": dataset.name, "split": dataset.split, "seed": config.seed}
+    result |= {"epoch_map": epoch, "val_map": score, "test_map": test.map_accuracy}
+    if config.is_random:
+        epoch, score = load_weights(model, run, "sample")
+        result |= {"epoch_sample": epoch, "val_sample": score}
+        sample = evaluate(model, dataset.test, draws=config.draws, seed=config.seed)
+        result |= {"test_sample": sample.sample_accuracy, "test_sample_std": sample.sample_std}
+        result |= {"test_ensemble": sample.ensemble_accuracy, "test_ensemble_nll": sample.ensemble_nll}
+    result["paper_bits"] = count_bits(model).paper_bits
+    return result

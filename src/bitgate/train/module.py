@@ -1,0 +1,90 @@
+"""The Lightning module: one optimization step, and validation by networks drawn from the posterior."""
+
+import lightning
+import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+
+from bitgate.nn import SequenceClassifier, fix_weights, mean_entropy_bits, set_temperature
+from bitgate.train.config import FitConfig
+from bitgate.train.objective import free_energy
+
+Batch = tuple[Tensor, Tensor, Tensor]
+
+
+class ClassifierTraining(lightning.LightningModule):
+    """Trains a ``SequenceClassifier`` on batches ``(x, lengths, labels)`` by the free energy.
+
+    Every epoch is a pure function of the weights, the optimizer's state, the seed and the epoch's number: the random
+    generator is seeded anew at its start. So a run that was killed and resumed ends with the same weights.
+    """
+
+    def __init__(self, model: SequenceClassifier, config: FitConfig, n_examples: int) -> None:
+        super().__init__()
+        self.model = model
+        self.config = config
+        self.n_examples = n_examples
+        self._networks: dict[str, list[SequenceClassifier]] = {}
+        self._correct: dict[str, int] = {}
+        self._seen = 0
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Adam, with the learning rate's schedule over epochs."""
+        optimizer = torch.optim.Adam(self.model.parameters(), lr=self.config.effective_learning_rate)
+        if self.config.learning_rate_schedule == "constant":
+            return {"optimizer": optimizer}
+        rate = self.config.effective_learning_rate
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.config.epochs, eta_min=rate / 100)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "epoch"}}
+
+    def on_train_epoch_start(self) -> None:
+        """Seeds the epoch and sets its temperature."""
+        epoch = self.current_epoch
+        torch.manual_seed((self.config.seed << 20) + epoch)
+        temperature = self.config.temperatures().at(epoch, self.config.epochs)
+        set_temperature(self.model, temperature)
+        self.log("temperature", temperature)
+        self.log("learning_rate", self.optimizers().param_groups[0]["lr"])  # type: ignore[union-attr]
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Loss of one batch under one draw of the weights."""
+        x, lengths, labels = batch
+        loss = free_energy(
+            self.model(x, lengths),
+            labels,
+            self.model,
+            n_examples=self.n_examples,
+            kl_weight=self.config.kl_weight,
+            prior=self.config.prior,
+            entropy_weight=self.config.entropy_weight,
+        )
+        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(labels))
+        return loss
+
+    def on_validation_epoch_start(self) -> None:
+        """Fixes the networks to validate: the mode, and draws if there is a posterior."""
+        generator = torch.Generator(self.device).manual_seed((self.config.seed << 20) + self.current_epoch)
+        self._networks = {"map": [fix_weights(self.model)]}
+        if self.config.is_random:
+            self._networks["sample"] = [
+                fix_weights(self.model, "sample", generator=generator) for _ in range(self.config.draws)
+            ]
+        self._correct = dict.fromkeys(self._networks, 0)
+        self._seen = 0
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Counts correct predictions of every network."""
+        x, lengths, labels = batch
+        self._seen += len(labels)
+        for kind, networks in self._networks.items():
+            hits = [(network(x, lengths).argmax(dim=-1) == labels).sum() for network in networks]
+            self._correct[kind] += int(torch.stack(hits).sum())
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs accuracies (mean over draws for the sample metric) and the mean entropy of the weights."""
+        for kind, networks in self._networks.items():
+            self.log(f"val_{kind}", self._correct[kind] / (self._seen * len(networks)))
+        entropy = mean_entropy_bits(self.model)
+        if entropy is not None:
+            self.log("entropy_bits", entropy)
+        self._networks = {}

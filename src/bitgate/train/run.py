@@ -1,0 +1,123 @@
+"""The folder of a run: what lies where, and how to get a trained model out of it."""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import yaml
+
+from bitgate.data import Dataset, load_dataset
+from bitgate.errors import ArgumentError, FormatError
+from bitgate.nn import SequenceClassifier
+from bitgate.train.config import FitConfig
+
+Best = Literal["map", "sample"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """Paths of one run: ``runs/NAME/{config.yaml, metrics.csv, result.json, checkpoints/, tensorboard/}``."""
+
+    path: Path
+
+    @property
+    def config_file(self) -> Path:
+        """The configuration, as given plus defaults."""
+        return self.path / "config.yaml"
+
+    @property
+    def metrics_file(self) -> Path:
+        """A row per epoch."""
+        return self.path / "metrics.csv"
+
+    @property
+    def result_file(self) -> Path:
+        """Test metrics at the best epochs; there once the run has ended."""
+        return self.path / "result.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        """``last.ckpt`` and the best by each validation metric."""
+        return self.path / "checkpoints"
+
+    def checkpoint(self, which: Literal["last", "best-map", "best-sample"]) -> Path:
+        """Path of one checkpoint."""
+        return self.checkpoints / f"{which}.ckpt"
+
+    def write_config(self, config: FitConfig) -> None:
+        """Writes config.yaml."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        entries = dataclasses.asdict(config)
+        entries = {k: list(v) if isinstance(v, tuple) else v for k, v in entries.items()}
+        self.config_file.write_text(yaml.safe_dump(entries, sort_keys=False))
+
+    def read_config(self) -> FitConfig:
+        """Reads config.yaml.
+
+        Raises:
+            ArgumentError: there is no such run.
+            FormatError: the file does not describe a run.
+        """
+        if not self.config_file.is_file():
+            raise ArgumentError(f"run: {self.path} holds no config.yaml; give the folder of a run, such as runs/NAME")
+        try:
+            entries = yaml.safe_load(self.config_file.read_text())
+            entries |= {k: tuple(entries[k]) for k in ("hidden_sizes", "prior") if entries.get(k) is not None}
+            return FitConfig(**entries)
+        except (TypeError, ValueError, yaml.YAMLError) as error:
+            raise FormatError(f"{self.config_file}: {error}") from error
+
+    def read_result(self) -> dict[str, Any]:
+        """Reads result.json.
+
+        Raises:
+            ArgumentError: the run has not ended.
+        """
+        if not self.result_file.is_file():
+            raise ArgumentError(
+                f"run: {self.path} has not ended (no result.json); continue it with `bitgate fit --resume`"
+            )
+        return dict(json.loads(self.result_file.read_text()))
+
+
+def build_model(config: FitConfig, dataset: Dataset) -> SequenceClassifier:
+    """The untrained model of a configuration, which standardizes by the training part's statistics."""
+    torch.manual_seed(config.seed)
+    model = SequenceClassifier(
+        dataset.input_size,
+        dataset.n_classes,
+        config.hidden_sizes,
+        cell=config.cell,
+        weights=config.make_weights(),
+        gates=config.gates,
+        coupled=config.coupled and config.cell == "lstm",
+        dropout=config.dropout,
+    )
+    mean, std = dataset.train.mean_std()
+    model.standardize.set(mean, std)
+    return model
+
+
+def load_run_dataset(config: FitConfig, data_dir: str | None = None) -> Dataset:
+    """The data set of a configuration."""
+    return load_dataset(config.data, data_dir=data_dir or config.data_dir, split=config.split)
+
+
+def load_weights(model: SequenceClassifier, run: Run, best: Best) -> tuple[int, float]:
+    """Loads the checkpoint of the best epoch by one validation metric into ``model``; returns epoch and metric.
+
+    Raises:
+        ArgumentError: the run has no such checkpoint yet.
+    """
+    path = run.checkpoint("best-map" if best == "map" else "best-sample")
+    if not path.is_file():
+        raise ArgumentError(f"run: {path} does not exist; let the run reach its first validation, or use --mode map")
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    prefix = "model."
+    weights = {k.removeprefix(prefix): v for k, v in state["state_dict"].items() if k.startswith(prefix)}
+    model.load_state_dict(weights)
+    scores = [c["best_model_score"] for c in state["callbacks"].values() if c.get("monitor") == f"val_{best}"]
+    return int(state["epoch"]), float(scores[0])
