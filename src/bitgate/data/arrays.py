@@ -31,10 +31,11 @@ def read_npz(path: Path) -> Arrays:
         raise DataError(f"{path}: no such file")
     key = ""
     try:
-        archive = np.load(path, allow_pickle=False)
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise DataError(f"{path}: a single .npy array, but an .npz archive is needed")
-        with archive:
+        # Opened here, because numpy.load leaves a damaged file open.
+        with path.open("rb") as file:
+            archive = np.load(file, allow_pickle=False)
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise DataError(f"{path}: a single .npy array, but an .npz archive is needed")
             arrays = {}
             for key in archive.files:
                 arrays[key] = archive[key]

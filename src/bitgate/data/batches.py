@@ -55,13 +55,16 @@ class TrainBatches:
         return -(-batches // self._world_size)
 
     def __iter__(self) -> Iterator[NDArray[np.int64]]:
+        # A generator, so that the order is drawn when the first batch is asked for: when it resumes, Lightning
+        # makes the iterator first and sets the epoch afterwards.
         rng = np.random.default_rng([self._seed, self._epoch])
         order = rng.permutation(len(self._length))
         if self._bucket:
             order = self._sort_chunks(order)
         batches = np.split(order, range(self._batch_size, len(order), self._batch_size))
         turn = np.resize(rng.permutation(len(batches)), len(self) * self._world_size)
-        return iter([batches[k] for k in turn[self._rank :: self._world_size]])
+        for k in turn[self._rank :: self._world_size]:
+            yield batches[k]
 
     def _sort_chunks(self, order: NDArray[np.int64]) -> NDArray[np.int64]:
         chunk = np.arange(len(order)) // (self._batch_size * _CHUNK)

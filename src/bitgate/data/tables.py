@@ -39,7 +39,7 @@ def read_table(path: Path) -> LongTable:
     """Read and order a long table; rows may come in any order.
 
     Raises:
-        DataError: no such file, not a table, a column missing, empty cells or of a wrong type, steps that
+        DataError: no such file, not a table, a column missing or of a wrong type, an empty cell, steps that
             are not consecutive from 0 or 1, or a label that changes within a sequence.
     """
     table = _open(path)
@@ -76,7 +76,7 @@ def _column(table: Any, name: str, path: Path) -> Any:
     column = table.column(name).combine_chunks()
     if column.null_count:
         row = int(np.argmax(column.is_null().to_numpy(zero_copy_only=False)))
-        raise DataError(f"{path}, column {name!r}, row {row}: empty; every cell needs a value")
+        raise DataError(f"{path}, column {name!r}, row {row}: no value; every cell needs one")
     return column
 
 

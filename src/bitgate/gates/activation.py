@@ -36,7 +36,7 @@ class _Staircase(torch.autograd.Function):
             factor = 0.5 if is_tanh else 1.0
             thresholds = [factor * t for t in level_thresholds(levels)]
             edges = torch.tensor(thresholds, dtype=preact.dtype, device=preact.device)
-            unit = torch.bucketize(preact, edges, right=True).to(preact.dtype) / (levels - 1)
+            unit = torch.bucketize(preact.contiguous(), edges, right=True).to(preact.dtype) / (levels - 1)
         return 2 * unit - 1 if is_tanh else unit
 
     @staticmethod

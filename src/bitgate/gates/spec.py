@@ -18,12 +18,14 @@ def resolve_gates(gates: Mapping[str, int] | None, letters: str) -> GateLevels:
         letters: the cell's gates, for instance "igo".
 
     Raises:
-        ArgumentError: an unknown gate, or fewer than 2 levels.
+        ArgumentError: no mapping, an unknown gate, or a level count out of range.
     """
+    if gates is not None and not isinstance(gates, Mapping):
+        raise ArgumentError(f"gates: {gates!r}, expected a mapping of gate letters to level counts")
     named = dict(gates or {})
-    unknown = sorted(set(named) - set(letters))
+    unknown = [gate for gate in named if gate not in tuple(letters)]
     if unknown:
-        hint = " (a coupled cell computes f as 1 - i)" if unknown == ["f"] else ""
+        hint = " (a coupled cell computes f as 1 - i)" if unknown == ["f"] and letters == "igo" else ""
         raise ArgumentError(f"gates: this cell has no gate {unknown[0]!r}{hint}; its gates are {', '.join(letters)}")
     for letter, levels in named.items():
         if isinstance(levels, bool) or not isinstance(levels, int) or not 2 <= levels <= MAX_LEVELS:

@@ -11,12 +11,13 @@ from bitgate.errors import ArgumentError, ShapeError
 from bitgate.nn.gru import GRU
 from bitgate.nn.linear import Linear
 from bitgate.nn.lstm import LSTM
+from bitgate.nn.matrix import require_size
 from bitgate.nn.sequence import check_lengths
 from bitgate.weights import Weights
 
 
 class Standardize(nn.Module):
-    """``(x - mean) / std`` per feature; mean 0 and deviation 1 until ``fit`` or ``load_state_dict`` set them.
+    """``(x - mean) / std`` per feature; mean 0 and deviation 1 until ``set`` or ``load_state_dict`` changes them.
 
     It belongs to the model so that a checkpoint takes raw features, and freezing folds it into the input map.
     """
@@ -26,6 +27,7 @@ class Standardize(nn.Module):
 
     def __init__(self, size: int, device: Any = None, dtype: Any = None) -> None:
         super().__init__()
+        require_size("size", size)
         self.register_buffer("mean", torch.zeros(size, device=device, dtype=dtype))
         self.register_buffer("std", torch.ones(size, device=device, dtype=dtype))
 
@@ -89,8 +91,10 @@ class SequenceClassifier(nn.Module):
             raise ArgumentError(f"cell: {cell!r}, expected 'lstm' or 'gru'")
         if cell == "gru" and coupled:
             raise ArgumentError("coupled: a GRU's update gate is coupled already; leave this argument out")
-        if not hidden_sizes:
-            raise ArgumentError("hidden_sizes: empty, expected the units of at least one layer")
+        if not isinstance(hidden_sizes, Sequence) or not hidden_sizes:
+            raise ArgumentError(f"hidden_sizes: {hidden_sizes!r}, expected the units of at least one layer")
+        require_size("input_size", input_size)
+        require_size("n_classes", n_classes)
         if not 0 <= dropout < 1:
             raise ArgumentError(f"dropout: {dropout}, expected a probability from 0 to below 1")
         common = {"weights": weights, "gates": gates, "batch_first": True, "bidirectional": bidirectional}
@@ -119,8 +123,11 @@ class SequenceClassifier(nn.Module):
 
         Raises:
             ShapeError: an input or length that does not fit.
+            ArgumentError: lengths beside a PackedSequence.
         """
         if isinstance(x, PackedSequence):
+            if lengths is not None:
+                raise ArgumentError("lengths: a PackedSequence carries its own lengths; leave this argument out")
             x, lengths = pad_packed_sequence(x, batch_first=True)
         if x.dim() != 3:
             raise ShapeError(f"x: expected (B, T, {self.standardize.mean.shape[0]}), got shape {tuple(x.shape)}")

@@ -48,10 +48,11 @@ class Linear(nn.Module):
         factory = {"device": device, "dtype": dtype}
         self.weight = self.weights.make(out_features, in_features, bound, **factory)
         self.bias = nn.Parameter(torch.empty(out_features, **factory).uniform_(-bound, bound)) if bias else None
-        self.log_scale = initial_log_scale(1, in_features, **factory) if discrete_scale(self.weight) else None
+        log_scale = torch.full((1,), initial_log_scale(in_features), **factory)
+        self.log_scale = nn.Parameter(log_scale) if discrete_scale(self.weight) else None
 
     def reset_parameters(self) -> None:
-        """Draws all parameters anew."""
+        """Draws all parameters anew and sets the scale back."""
         bound = 1 / math.sqrt(self.in_features)
         if isinstance(self.weight, WeightDistribution):
             self.weight.reset_parameters()
@@ -59,6 +60,8 @@ class Linear(nn.Module):
             nn.init.uniform_(self.weight, -bound, bound)
         if self.bias is not None:
             nn.init.uniform_(self.bias, -bound, bound)
+        if self.log_scale is not None:
+            nn.init.constant_(self.log_scale, initial_log_scale(self.in_features))
 
     def scale(self) -> Tensor | None:
         """The learned scale ``(1,)``, None for continuous weights."""

@@ -36,9 +36,9 @@ def discrete_scale(matrix: WeightMatrix) -> bool:
     return isinstance(matrix, WeightDistribution) and matrix.levels is not None
 
 
-def initial_log_scale(count: int, fan_in: int, device: torch.device | None, dtype: torch.dtype | None) -> nn.Parameter:
-    """Logarithms of ``count`` scales, initialized to ``1 / sqrt(fan_in)`` so that pre-activations start near 1."""
-    return nn.Parameter(torch.full((count,), -0.5 * math.log(fan_in), device=device, dtype=dtype))
+def initial_log_scale(fan_in: int) -> float:
+    """Logarithm of the initial scale ``1 / sqrt(fan_in)``: pre-activations start near 1."""
+    return -0.5 * math.log(fan_in)
 
 
 def require_size(name: str, value: int, minimum: int = 1) -> int:

@@ -1,6 +1,7 @@
 """Whole models of random weights: fixing a draw, walking the distributions, setting the temperature."""
 
 import copy
+import math
 from collections.abc import Iterator
 from typing import Literal, TypeVar
 
@@ -63,7 +64,7 @@ def mean_entropy_bits(model: nn.Module) -> Tensor | None:
 
 def set_temperature(model: nn.Module, temperature: float) -> None:
     """Sets the temperature of every categorical weight's relaxation."""
-    if not temperature > 0:
+    if not 0 < temperature < math.inf:
         raise ArgumentError(f"temperature: {temperature}, expected a positive number")
     for distribution in distributions(model):
         if isinstance(distribution, CategoricalWeights):

@@ -1,5 +1,6 @@
 """What LSTM and GRU share: parameters with torch.nn's names, and the stack of layers and directions."""
 
+import itertools
 import math
 import numbers
 import warnings
@@ -89,9 +90,13 @@ class RecurrentModule(nn.Module, ABC):
     def _suffixes(self, layer: int) -> list[str]:
         return [f"_l{layer}{direction}" for direction in ("", "_reverse")[: self.num_directions]]
 
+    def _columns(self, layer: int) -> int:
+        """Features that reach a layer."""
+        return self.input_size if layer == 0 else self.output_size * self.num_directions
+
     def _add_layer(self, layer: int, suffix: str, factory: dict[str, Any]) -> None:
         rows = self.recurrence.n_gates * self.hidden_size
-        columns = self.input_size if layer == 0 else self.output_size * self.num_directions
+        columns = self._columns(layer)
         bound = 1 / math.sqrt(self.hidden_size)
         shapes = {"weight_ih": (rows, columns), "weight_hh": (rows, self.output_size)}
         for name, (n_rows, n_columns) in shapes.items():
@@ -101,10 +106,16 @@ class RecurrentModule(nn.Module, ABC):
         if self.proj_size:
             setattr(self, "weight_hr" + suffix, self.weights.make(self.proj_size, self.hidden_size, bound, **factory))
         if discrete_scale(getattr(self, "weight_ih" + suffix)):
-            gates, fan_in = self.recurrence.n_gates, columns + self.output_size
-            setattr(self, "log_scale" + suffix, initial_log_scale(gates, fan_in, **factory))
+            setattr(self, "log_scale" + suffix, nn.Parameter(torch.empty(self.recurrence.n_gates, **factory)))
             if self.proj_size:
-                setattr(self, "log_scale_hr" + suffix, initial_log_scale(1, self.hidden_size, **factory))
+                setattr(self, "log_scale_hr" + suffix, nn.Parameter(torch.empty(1, **factory)))
+            self._reset_scales(layer, suffix)
+
+    def _reset_scales(self, layer: int, suffix: str) -> None:
+        fan_ins = {"log_scale": self._columns(layer) + self.output_size, "log_scale_hr": self.hidden_size}
+        for name, fan_in in fan_ins.items():
+            if hasattr(self, name + suffix):
+                nn.init.constant_(getattr(self, name + suffix), initial_log_scale(fan_in))
 
     def _bias_names(self) -> tuple[str, ...]:
         if not self.bias:
@@ -115,9 +126,11 @@ class RecurrentModule(nn.Module, ABC):
         """Draws all parameters anew: uniform in ``1 / sqrt(hidden_size)``, distributions in their own way."""
         bound = 1 / math.sqrt(self.hidden_size)
         for name, parameter in self.named_parameters(recurse=False):
-            if name.startswith("log_scale"):
-                continue
-            nn.init.uniform_(parameter, -bound, bound)
+            if not name.startswith("log_scale"):
+                nn.init.uniform_(parameter, -bound, bound)
+        for layer in range(self.num_layers):
+            for suffix in self._suffixes(layer):
+                self._reset_scales(layer, suffix)
         for child in self.children():
             if isinstance(child, WeightDistribution):
                 child.reset_parameters()
@@ -159,6 +172,7 @@ class RecurrentModule(nn.Module, ABC):
     ) -> tuple[Tensor | PackedSequence, Tensor, Tensor | None]:
         """The whole stack: output in the form of the input, last ``h`` and ``c``."""
         sequences = normalize(x, lengths, input_size=self.input_size, batch_first=self.batch_first)
+        self._check_dtype(sequences.x)
         states = self._initial_states(sequences, initial)
         data = sequences.x
         hs: list[Tensor] = []
@@ -184,6 +198,11 @@ class RecurrentModule(nn.Module, ABC):
                 data = sequences.dropout(data, self.dropout)
         last_c = sequences.unsort(torch.stack(cs)) if cs else None
         return sequences.restore(data), sequences.unsort(torch.stack(hs)), last_c
+
+    def _check_dtype(self, x: Tensor) -> None:
+        own = next(itertools.chain(self.parameters(), self.buffers())).dtype
+        if x.dtype != own and not torch.is_autocast_enabled(x.device.type):
+            raise ShapeError(f"input: expected {own} like the parameters, got {x.dtype}; convert either with .to()")
 
     def _initial_states(self, sequences: Sequences, initial: tuple[Tensor, ...] | None) -> tuple[Tensor, ...]:
         batch = sequences.x.shape[1]

@@ -65,7 +65,7 @@ def normalize(x: Tensor | PackedSequence, lengths: Tensor | None, *, input_size:
         batch_first: layout of a padded ``x``.
 
     Raises:
-        ShapeError: a wrong number of dimensions, features or lengths.
+        ShapeError: a wrong number of dimensions, features or lengths, or no time step.
         ArgumentError: lengths beside packed or unbatched input.
     """
     if isinstance(x, PackedSequence):
@@ -77,6 +77,8 @@ def normalize(x: Tensor | PackedSequence, lengths: Tensor | None, *, input_size:
     if x.dim() not in (2, 3):
         raise ShapeError(f"input: expected 2 (unbatched) or 3 dimensions, got {x.dim()} in shape {tuple(x.shape)}")
     _check_features(x.shape[-1], input_size)
+    if x.shape[0 if x.dim() == 2 or not batch_first else 1] == 0:
+        raise ShapeError(f"input: expected at least one time step, got shape {tuple(x.shape)}")
     if x.dim() == 2:
         if lengths is not None:
             raise ArgumentError("lengths: unbatched input is one sequence; leave this argument out")
@@ -93,12 +95,14 @@ def check_lengths(lengths: Tensor, *, batch: int, steps: int) -> Tensor:
     """Lengths as int64 on the CPU.
 
     Raises:
-        ShapeError: not one integer from 1 to ``steps`` for each of ``batch`` sequences.
+        ShapeError: not one integer from 1 to ``steps`` for each of ``batch`` sequences, or no sequence.
     """
     lengths = torch.as_tensor(lengths)
     if lengths.shape != (batch,) or lengths.is_floating_point() or lengths.dtype == torch.bool:
         raise ShapeError(f"lengths: expected {batch} integers, got {lengths.dtype} of shape {tuple(lengths.shape)}")
     lengths = lengths.detach().to("cpu", torch.int64)
+    if batch == 0:
+        raise ShapeError("lengths: empty, expected at least one sequence")
     if int(lengths.min()) < 1 or int(lengths.max()) > steps:
         raise ShapeError(f"lengths: found {int(lengths.min())} to {int(lengths.max())}, expected 1 to {steps}")
     return lengths
