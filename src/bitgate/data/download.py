@@ -52,7 +52,7 @@ def obtain_packed(source: Source, data_dir: str | Path | None = None, download: 
                 arrays = source.parse(original)
                 source.verify(arrays, original)
             except DataError as error:
-                reasons.append(str(error))
+                reasons.append(f"{url}: {error}")
                 continue
             write_npz(packed, arrays)
             return packed
@@ -87,4 +87,4 @@ def _retrieve(url: str, sha256: str | None, folder: Path) -> Path:
         return Path(pooch.retrieve(url, known_hash, path=folder))
     except (RequestException, OSError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DataError(f"{url}: {reason}") from error
+        raise DataError(reason) from error

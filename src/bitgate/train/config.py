@@ -39,6 +39,7 @@ class FitConfig:
         prior: probabilities of the levels for the KL term, uniform where not given.
         entropy_weight: bonus per bit of mean weight entropy, against collapse.
         learning_rate: Adam's; 0.02 for r and lr, 0.01 for qat, 0.005 for continuous weights where not given.
+        scale_rate: learning rate of the scales of discrete layers, relative to that of the weights.
         learning_rate_schedule: constant, or cosine down to a hundredth.
         clip_norm: largest norm of the gradient; 0 does not clip.
         batch_size: sequences per step.
@@ -72,6 +73,7 @@ class FitConfig:
     prior: tuple[float, ...] | None = None
     entropy_weight: float = 0.0
     learning_rate: float | None = None
+    scale_rate: float = 0.1
     learning_rate_schedule: Literal["constant", "cosine"] = "cosine"
     clip_norm: float = 1.0
     batch_size: int = 64
@@ -86,7 +88,7 @@ class FitConfig:
 
     def __post_init__(self) -> None:
         positive = ("temperature", "temperature_end", "batch_size", "epochs", "validate_every", "draws", "devices")
-        for name in (*positive, "threads"):
+        for name in (*positive, "threads", "scale_rate"):
             if not getattr(self, name) > 0:
                 raise ArgumentError(f"{name}: {getattr(self, name)}, expected a positive number")
         for name in ("kl_weight", "entropy_weight", "clip_norm", "patience", "seed"):

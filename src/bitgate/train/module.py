@@ -29,11 +29,19 @@ class ClassifierTraining(lightning.LightningModule):
         self._seen = 0
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Adam, with the learning rate's schedule over epochs."""
-        optimizer = torch.optim.Adam(self.model.parameters(), lr=self.config.effective_learning_rate)
+        """Adam, with the learning rate's schedule over epochs.
+
+        Scales move slower than weights: one scale stands for a whole matrix, and at the weights' rate it grows faster
+        than the draws can settle (the r-trick then diverges).
+        """
+        named = dict(self.model.named_parameters())
+        scales = [p for name, p in named.items() if "log_scale" in name]
+        others = [p for name, p in named.items() if "log_scale" not in name]
+        rate = self.config.effective_learning_rate
+        groups = [{"params": others}, {"params": scales, "lr": rate * self.config.scale_rate}]
+        optimizer = torch.optim.Adam(groups if scales else others, lr=rate)
         if self.config.learning_rate_schedule == "constant":
             return {"optimizer": optimizer}
-        rate = self.config.effective_learning_rate
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.config.epochs, eta_min=rate / 100)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "epoch"}}
 

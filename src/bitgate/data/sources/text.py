@@ -21,7 +21,7 @@ def damaged_archive(path: Path) -> Iterator[None]:
     try:
         yield
     except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: damaged archive ({error}); delete it and download it again") from error
+        raise DataError(f"{path}: damaged archive ({error})") from error
 
 
 def tar_texts(path: Path, endings: tuple[str, ...]) -> Iterator[tuple[str, str]]:
