@@ -80,7 +80,9 @@ def run_trial(grid: dict[str, Any], cell: dict[str, Any], seed: int, runs_dir: s
 
 def table(grid: dict[str, Any]) -> Table:
     """Ours beside the published figures, in %."""
-    result = Table("weights and method", "metric", "published", "ours", "difference", "trials", title="Test accuracy, %")
+    result = Table(
+        "weights and method", "metric", "published", "ours", "difference", "trials", title="Test accuracy, %"
+    )
     for cell in grid["cells"]:
         for metric, (mean, std) in cell["published"].items():
             values = [100 * row["test"][metric] for row in rows() if row["cell"] == cell["name"]]

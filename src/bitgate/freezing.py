@@ -75,12 +75,19 @@ def as_sequences(data: Data) -> Sequences:
     if isinstance(data, Sequences):
         return data
     parts = data if isinstance(data, tuple) else (data,)
-    x, lengths, labels = (*(np.asarray(part) for part in parts if part is not None), None, None)[:3]
+    if not 1 <= len(parts) <= 3:
+        raise ArgumentError(f"data: a tuple of {len(parts)}, expected (x, lengths) or (x, lengths, labels)")
+    x, lengths, labels = (None if part is None else _as_array(part) for part in (*parts, None, None)[:3])
     if x is None or x.ndim != 3:
         raise ArgumentError(f"data: expected sequences (N, T, I), got {'nothing' if x is None else x.shape}")
     ends = np.full(len(x), x.shape[1]) if lengths is None else lengths
-    rows = [x[k, :end].astype(np.float32) for k, end in enumerate(ends)]
-    return Sequences.from_list(rows, None if labels is None else [int(label) for label in labels])
+    if ends.shape != (len(x),) or ends.dtype.kind not in "iu" or not ((ends >= 1) & (ends <= x.shape[1])).all():
+        raise ArgumentError(f"data: expected {len(x)} lengths from 1 to {x.shape[1]}, got {ends}")
+    return Sequences.from_list([x[k, :end] for k, end in enumerate(ends)], None if labels is None else labels.tolist())
+
+
+def _as_array(part: Any) -> NDArray[Any]:
+    return part.detach().cpu().numpy() if isinstance(part, Tensor) else np.asarray(part)
 
 
 def _freeze_fixed(network: nn.Module, sequences: Sequences | None, state_bits: int) -> FrozenModel:

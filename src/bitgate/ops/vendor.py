@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from bitgate.cells import CellKind
-from bitgate.ops.problem import LayerParameters, LoopResult, Recurrence
+from bitgate.ops.problem import LayerParameters, LoopResult, Matrix, Recurrence
 
 
 def refusal(recurrence: Recurrence, params: LayerParameters) -> str | None:
@@ -20,7 +20,18 @@ def refusal(recurrence: Recurrence, params: LayerParameters) -> str | None:
         return "it has no staircase gates"
     if params.is_random:
         return "it cannot draw pre-activations (lr-trick)"
+    if recurrence.cell != "gru" and _is_cast_to_unsupported(params.w_hh):
+        return "this processor has no LSTM kernel for the type of torch.autocast"
     return None
+
+
+def _is_cast_to_unsupported(weight: Matrix) -> bool:
+    """Whether autocast would hand oneDNN a type that it refuses on this processor, as torch.nn.LSTM does."""
+    if not isinstance(weight, Tensor) or weight.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
+        return False
+    kernels: Any = torch.ops.mkldnn
+    is_bfloat16 = torch.get_autocast_dtype("cpu") == torch.bfloat16
+    return not (kernels._is_mkldnn_bf16_supported() if is_bfloat16 else kernels._is_mkldnn_fp16_supported())
 
 
 def run(

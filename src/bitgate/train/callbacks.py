@@ -1,4 +1,4 @@
-"""What happens around the epochs: one progress bar over the whole run, and metrics.csv."""
+"""What happens around the epochs: one progress bar over the whole run, early stopping, and metrics.csv."""
 
 import csv
 import io
@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import lightning
+from lightning.pytorch.callbacks import EarlyStopping
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-COLUMNS = ("epoch", "train_loss", "val_sample", "val_map", "entropy_bits", "temperature", "learning_rate")
+VALIDATION_COLUMNS = ("val_sample", "val_map", "entropy_bits")
+COLUMNS = ("epoch", "train_loss", *VALIDATION_COLUMNS, "temperature", "learning_rate")
 
 
 class EpochProgress(lightning.Callback):
@@ -17,13 +19,11 @@ class EpochProgress(lightning.Callback):
 
     def __init__(self, name: str) -> None:
         self.progress = Progress(
-            TextColumn(name),
-            BarColumn(),
+            TextColumn("epoch"),
             MofNCompleteColumn(),
-            TextColumn("epochs"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
+            BarColumn(bar_width=16),
             TimeRemainingColumn(),
+            TextColumn("left"),
             TextColumn("{task.fields[metrics]}"),
             console=Console(stderr=True),
             redirect_stdout=False,
@@ -38,12 +38,21 @@ class EpochProgress(lightning.Callback):
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Advances the bar and tells the newest metrics."""
         metrics = trainer.callback_metrics
-        shown = [f"{k} {float(metrics[k]):.4g}" for k in ("train_loss", "val_sample", "val_map") if k in metrics]
+        names = {"train_loss": "loss", "val_sample": "sample", "val_map": "MAP"}
+        shown = [f"{text} {float(metrics[k]):.3f}" for k, text in names.items() if k in metrics]
         self.progress.update(self.task, completed=trainer.current_epoch + 1, metrics=", ".join(shown))
 
     def teardown(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
         """Takes the bar away, also after an error."""
         self.progress.stop()
+
+
+class Patience(EarlyStopping):
+    """Early stopping that also holds for a run killed after it had stopped: resumed, it does not train on."""
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Stops at once where the checkpoint says that training has ended."""
+        trainer.should_stop = self.stopped_epoch > 0
 
 
 class MetricsFile(lightning.Callback):
@@ -63,7 +72,13 @@ class MetricsFile(lightning.Callback):
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Adds a row and rewrites the file under a temporary name."""
-        metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if name in COLUMNS}
+        validated = (trainer.current_epoch + 1) % (trainer.check_val_every_n_epoch or 1) == 0
+        metrics = {
+            name: float(value)
+            for name, value in trainer.callback_metrics.items()
+            # Lightning keeps the metrics of the last validation; an epoch without one has none.
+            if name in COLUMNS and (validated or name not in VALIDATION_COLUMNS)
+        }
         self.rows.append({"epoch": trainer.current_epoch, **metrics})
         columns = [name for name in COLUMNS if any(name in row for row in self.rows)]
         text = io.StringIO()

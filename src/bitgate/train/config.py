@@ -1,8 +1,9 @@
 """Everything a training run is made of, as one flat, typed record that YAML and flags fill."""
 
+import math
 import re
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Literal, get_args, get_origin, get_type_hints
 
 from bitgate.errors import ArgumentError
 from bitgate.train.schedules import Schedule, ScheduleKind
@@ -94,13 +95,30 @@ class FitConfig:
         for name in ("kl_weight", "entropy_weight", "clip_norm", "patience", "seed"):
             if getattr(self, name) < 0:
                 raise ArgumentError(f"{name}: {getattr(self, name)}, expected 0 or more")
-        if self.method not in get_args(Method):
-            raise ArgumentError(f"method: {self.method!r}, expected one of {', '.join(get_args(Method))}")
+        for name, hint in get_type_hints(FitConfig).items():
+            if get_origin(hint) is Literal and getattr(self, name) not in get_args(hint):
+                raise ArgumentError(f"{name}: {getattr(self, name)!r}, expected one of {', '.join(get_args(hint))}")
         if self.learning_rate is not None and not self.learning_rate > 0:
             raise ArgumentError(f"learning_rate: {self.learning_rate}, expected a positive number")
         if self.name is not None and not re.fullmatch(r"[\w.=+-]+", self.name):
             raise ArgumentError(f"name: {self.name!r}, expected letters, digits, '.', '_', '-', '=' and '+' only")
-        self.make_weights()
+        if self.validate_every > self.epochs:
+            raise ArgumentError(f"validate_every: {self.validate_every}, expected at most epochs={self.epochs}")
+        self._check_posterior_terms()
+
+    def _check_posterior_terms(self) -> None:
+        """Refuses terms of the objective that the weights do not have."""
+        levels = self.make_weights().levels
+        if self.kl_weight and not self.is_random:
+            raise ArgumentError(f"kl_weight: {self.kl_weight}, but these weights have no posterior; set it to 0")
+        if self.entropy_weight and not (self.is_random and levels):
+            raise ArgumentError(
+                f"entropy_weight: {self.entropy_weight}, but these weights have no level probabilities; set it to 0"
+            )
+        if self.prior is not None:
+            expected = len(levels) if self.is_random and levels else 0
+            if len(self.prior) != expected or min(self.prior) <= 0 or not math.isclose(sum(self.prior), 1, abs_tol=1e-6):
+                raise ArgumentError(f"prior: {self.prior}, expected {expected} positive probabilities that sum to 1")
 
     @property
     def is_random(self) -> bool:

@@ -1,5 +1,6 @@
 """Accuracy of a trained model: its mode, networks drawn from its posterior, and their ensemble."""
 
+import copy
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -79,7 +80,7 @@ def evaluate(model: SequenceClassifier, sequences: Sequences, *, draws: int = 5,
     map_logits = predict_logits(fix_weights(model), sequences)
     networks = [map_logits]
     if has_posterior(model):
-        cpu_model = model.cpu()
+        cpu_model = copy.deepcopy(model).cpu()  # so that a seed draws the same networks on every device
         fixed = (fix_weights(cpu_model, "sample", generator=generator) for _ in range(draws))
         networks = [predict_logits(network, sequences) for network in fixed]
     accuracies = tuple(_accuracy(logits, labels) for logits in networks) if has_posterior(model) else ()

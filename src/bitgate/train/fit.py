@@ -4,17 +4,19 @@ import json
 import logging
 import time
 import warnings
+from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from bitgate.data import Dataset, SequenceDataModule
 from bitgate.errors import ArgumentError
 from bitgate.nn import SequenceClassifier
-from bitgate.train.callbacks import EpochProgress, MetricsFile
+from bitgate.train.callbacks import EpochProgress, MetricsFile, Patience
+from bitgate.train.checkpoints import AtomicCheckpoints
 from bitgate.train.config import FitConfig
 from bitgate.train.evaluate import evaluate
 from bitgate.train.module import ClassifierTraining
@@ -41,9 +43,11 @@ def fit(config: FitConfig, *, resume: bool = False, overwrite: bool = False, pro
     run = open_run(config, resume=resume, overwrite=overwrite)
     if resume and run.result_file.is_file():
         return run.read_result()
-    dataset = load_run_dataset(config)
     started = time.monotonic()
+    dataset = load_run_dataset(config)
     model = build_model(config, dataset)
+    if not (resume and run.config_file.is_file()):
+        start_run(run, config)
     threads = torch.get_num_threads()
     torch.set_num_threads(config.threads)
     torch.set_flush_denormal(True)
@@ -61,13 +65,11 @@ def fit(config: FitConfig, *, resume: bool = False, overwrite: bool = False, pro
 
 
 def open_run(config: FitConfig, *, resume: bool, overwrite: bool) -> Run:
-    """The run's folder with its configuration written.
+    """The run's folder, which may be continued or started; nothing is written yet.
 
     Raises:
         ArgumentError: the folder exists without ``resume`` or ``overwrite``, or holds another configuration.
     """
-    from pathlib import Path
-
     run = Run(Path(config.runs_dir) / config.run_name)
     if run.config_file.is_file():
         if resume:
@@ -76,19 +78,18 @@ def open_run(config: FitConfig, *, resume: bool, overwrite: bool) -> Run:
                     f"resume: {run.config_file} differs from the configuration given; "
                     "resume with the same options, or choose another --name"
                 )
-            return run
-        if not overwrite:
+        elif not overwrite:
             raise ArgumentError(
                 f"name: {run.path} exists; --resume continues it, --overwrite starts again, --name chooses another"
             )
-        _clear(run)
-    run.write_config(config)
     return run
 
 
-def _clear(run: Run) -> None:
-    for path in (run.metrics_file, run.result_file, *run.checkpoints.glob("*.ckpt")):
+def start_run(run: Run, config: FitConfig) -> None:
+    """Writes the configuration, and removes what an earlier run of this name left."""
+    for path in (run.metrics_file, run.result_file, *run.checkpoints.glob("*.ckpt"), *run.tensorboard.glob("events.*")):
         path.unlink(missing_ok=True)
+    run.write_config(config)
 
 
 def _checkpoints(config: FitConfig, run: Run) -> list[Callback]:
@@ -117,7 +118,7 @@ def train(
     monitor = "val_sample" if config.is_random else "val_map"
     callbacks: list[Callback] = [EpochProgress(config.run_name)] if progress else []
     if config.patience:
-        callbacks.append(EarlyStopping(monitor=monitor, mode="max", patience=config.patience))
+        callbacks.append(Patience(monitor=monitor, mode="max", patience=config.patience))
     callbacks += [MetricsFile(run.metrics_file), *_checkpoints(config, run)]
     last = run.checkpoint("last")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
@@ -133,7 +134,8 @@ def train(
             accelerator=config.accelerator,
             devices=config.devices,
             gradient_clip_val=config.clip_norm or None,
-            logger=TensorBoardLogger(run.path, name="", version="tensorboard"),
+            logger=TensorBoardLogger(run.path, name="", version=run.tensorboard.name),
+            plugins=[AtomicCheckpoints()],
             callbacks=callbacks,
             enable_progress_bar=False,
             enable_model_summary=False,

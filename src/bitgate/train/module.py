@@ -1,5 +1,7 @@
 """The Lightning module: one optimization step, and validation by networks drawn from the posterior."""
 
+from typing import Any
+
 import lightning
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
@@ -38,8 +40,10 @@ class ClassifierTraining(lightning.LightningModule):
         scales = [p for name, p in named.items() if "log_scale" in name]
         others = [p for name, p in named.items() if "log_scale" not in name]
         rate = self.config.effective_learning_rate
-        groups = [{"params": others}, {"params": scales, "lr": rate * self.config.scale_rate}]
-        optimizer = torch.optim.Adam(groups if scales else others, lr=rate)
+        groups: list[dict[str, Any]] = [{"params": others}]
+        if scales:
+            groups.append({"params": scales, "lr": rate * self.config.scale_rate})
+        optimizer = torch.optim.Adam(groups, lr=rate)
         if self.config.learning_rate_schedule == "constant":
             return {"optimizer": optimizer}
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.config.epochs, eta_min=rate / 100)

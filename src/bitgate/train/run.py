@@ -43,6 +43,11 @@ class Run:
         """``last.ckpt`` and the best by each validation metric."""
         return self.path / "checkpoints"
 
+    @property
+    def tensorboard(self) -> Path:
+        """Event files of TensorBoard."""
+        return self.path / "tensorboard"
+
     def checkpoint(self, which: Literal["last", "best-map", "best-sample"]) -> Path:
         """Path of one checkpoint."""
         return self.checkpoints / f"{which}.ckpt"
@@ -65,8 +70,12 @@ class Run:
             raise ArgumentError(f"run: {self.path} holds no config.yaml; give the folder of a run, such as runs/NAME")
         try:
             entries = yaml.safe_load(self.config_file.read_text())
+            if not isinstance(entries, dict):
+                raise FormatError(f"{self.config_file}: expected options and their values")
             entries |= {k: tuple(entries[k]) for k in ("hidden_sizes", "prior") if entries.get(k) is not None}
             return FitConfig(**entries)
+        except FormatError:
+            raise
         except (TypeError, ValueError, yaml.YAMLError) as error:
             raise FormatError(f"{self.config_file}: {error}") from error
 

@@ -29,7 +29,7 @@ class Gaussian(Weights):
     def __post_init__(self) -> None:
         if self.trick not in ("r", "lr"):
             raise ArgumentError(f"trick: {self.trick!r}, expected 'r' or 'lr'")
-        if not self.init_std > 0:
+        if not 0 < self.init_std < math.inf:
             raise ArgumentError(f"init_std: {self.init_std}, expected a positive number")
 
     def make(self, rows: int, columns: int, bound: float, **factory: Any) -> "GaussianWeights":
@@ -79,6 +79,8 @@ class GaussianWeights(WeightDistribution):
     def kl(self, prior: float | None = None) -> Tensor:
         """Divergence from a centred Gaussian; ``prior`` is its standard deviation, 1 where None."""
         std = 1.0 if prior is None else prior
+        if not 0 < std < math.inf:
+            raise ArgumentError(f"prior: {std}, expected a positive standard deviation")
         ratio = (self.log_var.exp() + self.loc.square()) / std**2
         return 0.5 * (ratio - 1 - self.log_var + 2 * math.log(std)).sum()
 

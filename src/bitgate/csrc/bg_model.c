@@ -1,0 +1,35 @@
+#include "bg_model.h"
+
+#include <string.h>
+
+int32_t bg_model_state_size(const bg_model *model) {
+    int32_t size = model->n_layers ? 0 : model->input_size;
+    for (int32_t k = 0; k < model->n_layers; ++k) {
+        size += 2 * model->layers[k].w_hh.columns;
+    }
+    return size;
+}
+
+void bg_model_reset(const bg_model *model, int16_t *state) {
+    memset(state, 0, (size_t)bg_model_state_size(model) * sizeof *state);
+}
+
+void bg_model_step(const bg_model *model, int16_t *state, int16_t *scratch, const int16_t *x) {
+    if (model->n_layers == 0) {
+        memcpy(state, x, (size_t)model->input_size * sizeof *state);
+    }
+    for (int32_t k = 0; k < model->n_layers; ++k) {
+        const bg_layer *layer = &model->layers[k];
+        int32_t size = layer->w_hh.columns;
+        layer->step(layer, model->state_bits, x, state, state + size, scratch);
+        x = state;
+        state += 2 * size;
+    }
+}
+
+const int16_t *bg_model_output(const bg_model *model, const int16_t *state) {
+    for (int32_t k = 1; k < model->n_layers; ++k) {
+        state += 2 * model->layers[k - 1].w_hh.columns;
+    }
+    return state;
+}

@@ -1,0 +1,81 @@
+/**
+ * @file bg_types.h
+ * @brief The constant description of a frozen model. Units and formats: docs/arithmetic.md of bitgate.
+ *
+ * Every structure here is read-only while the kernels run and is meant for flash. No structure owns memory: each
+ * pointer refers to an array that whoever filled the structure keeps alive. Nothing in the kernels allocates.
+ */
+#ifndef BG_TYPES_H
+#define BG_TYPES_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct bg_matrix bg_matrix;
+typedef struct bg_layer bg_layer;
+
+/** Sum of row @p row times the vector @p x (matrix->columns codes): an exact int32. */
+typedef int32_t (*bg_row_fn)(const bg_matrix *matrix, int32_t row, const int16_t *x);
+
+/** One time step of one layer; see bg_lstm_step for the arguments. */
+typedef void (*bg_step_fn)(const bg_layer *layer, uint8_t state_bits, const int16_t *x, int16_t *h, int16_t *c,
+                           int16_t *scratch);
+
+/** A matrix of discrete weights: packed codes and the level that each code stands for. */
+struct bg_matrix {
+    bg_row_fn row_sum;     /**< kernel that fits the levels */
+    const uint8_t *codes;  /**< rows * row_bytes bytes; code j in bits j * bits % 8 and up of byte j * bits / 8 */
+    const int8_t *levels;  /**< one integer weight per code value that occurs in codes */
+    int32_t rows;          /**< number of rows */
+    int32_t columns;       /**< codes per row */
+    int32_t row_bytes;     /**< bytes from one row to the next */
+    uint8_t bits;          /**< bits per code: 1, 2, 4 or 8 */
+};
+
+/** How a gate turns its pre-activation into a value in Q15. */
+typedef struct {
+    const int32_t *thresholds; /**< levels - 1 ascending thresholds, Q15; unused (NULL) for levels 0 and 2 */
+    const uint16_t *values;    /**< levels ascending values, Q15, 0 to 32768; unused (NULL) for levels 0 and 2 */
+    uint16_t levels;           /**< number of levels; 0 is the smooth gate, 2 the step (or sign) */
+} bg_gate;
+
+/** One recurrent layer. Rows lie gate by gate: row = gate * hidden_size + unit. */
+struct bg_layer {
+    bg_step_fn step;         /**< the cell */
+    bg_matrix w_ih;          /**< input weights, gates * hidden_size rows */
+    bg_matrix w_hh;          /**< recurrent weights, gates * hidden_size rows of hidden_size columns */
+    const bg_gate *gates;    /**< one per gate, in row order: i f g o, i g o, or r z n */
+    const int32_t *mult_ih;  /**< multipliers of the input sums: one per gate, or one per row */
+    const int32_t *mult_hh;  /**< multipliers of the recurrent sums: as many as mult_ih */
+    const uint8_t *shift;    /**< one right shift per gate, 1 to product_bits - 2 */
+    const int32_t *bias;     /**< one per row, Q15 */
+    const int32_t *bias_hn;  /**< GRU: one per unit, Q15; NULL for other cells */
+    uint8_t mult_per_row;    /**< 1: multipliers per row; 0: per gate */
+    uint8_t product_bits;    /**< 32 or 64: width in which multiplier times sum is proven to fit */
+};
+
+/** Linear layer on the last hidden state. */
+typedef struct {
+    bg_matrix weight;        /**< one row per class */
+    const int32_t *mult;     /**< one multiplier, or one per class */
+    const int32_t *bias;     /**< one per class, in units of a logit */
+    uint8_t mult_per_row;    /**< 1: multipliers per class; 0: a single one */
+} bg_readout;
+
+/** A whole model. */
+typedef struct {
+    const bg_layer *layers;    /**< n_layers layers, first to last; NULL if there are none */
+    const bg_readout *readout; /**< NULL if the output is the hidden state */
+    int32_t input_size;        /**< features per step */
+    uint8_t n_layers;          /**< number of layers */
+    uint8_t state_bits;        /**< bits of inputs and hidden states, 8 to 16 */
+} bg_model;
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,25 @@
+"""Exporters: a frozen model as a program that needs neither Python nor this package."""
+
+from bitgate.export.build import (
+    CodeBytes,
+    ProgramTrace,
+    code_bytes,
+    compile_host,
+    compile_objects,
+    find_compiler,
+    run_program,
+    trace_program,
+)
+from bitgate.export.c_package import export_c99 as c99
+
+__all__ = [
+    "CodeBytes",
+    "ProgramTrace",
+    "c99",
+    "code_bytes",
+    "compile_host",
+    "compile_objects",
+    "find_compiler",
+    "run_program",
+    "trace_program",
+]

@@ -1,0 +1,167 @@
+"""The constants of a frozen model as C source: data only, no algorithm."""
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitgate.export.c_kernels import STEP_FUNCTIONS, row_function
+from bitgate.frozen import FrozenLayer, FrozenModel, PackedMatrix, Readout, tables
+
+LINE_LENGTH = 116
+
+
+def _lines(items: Iterable[str]) -> str:
+    """Items with commas, broken into indented lines."""
+    lines = [""]
+    for item in items:
+        if len(lines[-1]) + len(item) + 2 > LINE_LENGTH:
+            lines.append("")
+        lines[-1] += f" {item}," if lines[-1] else f"    {item},"
+    return "\n".join(lines)
+
+
+def _integer(value: int) -> str:
+    # C has no negative literals: -2147483648 would be the negation of a number too large for int32.
+    return "INT32_MIN" if value == -(1 << 31) else str(value)
+
+
+def _array(c_type: str, name: str, values: NDArray[np.generic], comment: str) -> str:
+    flat = values.reshape(-1).tolist()
+    if c_type == "float":
+        items = [f"{value!r}f" for value in flat]
+    elif c_type == "uint8_t" and values.ndim == 2:
+        items = [f"0x{value:02x}" for value in flat]
+    else:
+        items = [_integer(value) for value in flat]
+    return f"/* {comment} */\nstatic const {c_type} {name}[{len(flat)}] = {{\n{_lines(items)}\n}};\n"
+
+
+def _matrix_arrays(matrix: PackedMatrix, name: str, comment: str) -> list[str]:
+    shape = f"{matrix.rows} rows of {matrix.columns} codes of {matrix.bits} bits"
+    return [
+        _array("uint8_t", f"{name}_codes", matrix.packed, f"{comment}: {shape}"),
+        _array("int8_t", f"{name}_levels", matrix.levels, "levels"),
+    ]
+
+
+def _matrix_fields(matrix: PackedMatrix, name: str) -> str:
+    return (
+        f"{{.row_sum = {row_function(matrix)}, .codes = {name}_codes, .levels = {name}_levels, "
+        f".rows = {matrix.rows},\n             .columns = {matrix.columns}, .row_bytes = {matrix.packed.shape[1]}, "
+        f".bits = {matrix.bits}}}"
+    )
+
+
+def _gate_arrays(layers: Iterable[FrozenLayer]) -> list[str]:
+    """Thresholds and values of every count of levels above two that occurs; smooth and step gates need none."""
+    counts = sorted({n for layer in layers for n in layer.gate_levels if n > 2})
+    arrays = []
+    for n in counts:
+        arrays.append(_array("int32_t", f"thresholds_{n}", tables.gate_thresholds(n), f"{n} levels: thresholds, Q15"))
+        arrays.append(_array("uint16_t", f"values_{n}", tables.gate_values(n), f"{n} levels: values, Q15"))
+    return arrays
+
+
+def _gates(layer: FrozenLayer, name: str) -> str:
+    entries = [
+        f"    {{.thresholds = thresholds_{n}, .values = values_{n}, .levels = {n}}}, /* {gate} */"
+        if n > 2
+        else f"    {{.thresholds = NULL, .values = NULL, .levels = {n}}}, /* {gate}: {'step' if n else 'smooth'} */"
+        for gate, n in zip(layer.gates, layer.gate_levels, strict=True)
+    ]
+    return f"static const bg_gate {name}_gates[{len(entries)}] = {{\n" + "\n".join(entries) + "\n};\n"
+
+
+def _layer_arrays(layer: FrozenLayer, name: str) -> list[str]:
+    gates = " ".join(layer.gates)
+    scope = "gate" if len(layer.mult_ih) == len(layer.gates) else "row"
+    parts = [
+        f"/* {name}: {layer.cell}, {layer.input_size} inputs, {layer.hidden_size} units, gate rows {gates} */\n",
+        *_matrix_arrays(layer.w_ih, f"{name}_w_ih", "input weights"),
+        *_matrix_arrays(layer.w_hh, f"{name}_w_hh", "recurrent weights"),
+        _array("int32_t", f"{name}_mult_ih", layer.mult_ih, f"multipliers of the input sums, by {scope}"),
+        _array("int32_t", f"{name}_mult_hh", layer.mult_hh, f"multipliers of the recurrent sums, by {scope}"),
+        _array("uint8_t", f"{name}_shift", layer.shift, "right shifts, by gate"),
+        _array("int32_t", f"{name}_bias", layer.bias, "biases, Q15, by row"),
+    ]
+    if layer.bias_hn is not None:
+        parts.append(_array("int32_t", f"{name}_bias_hn", layer.bias_hn, "recurrent biases of gate n, Q15, by unit"))
+    return [*parts, _gates(layer, name)]
+
+
+def _layer_fields(layer: FrozenLayer, name: str) -> str:
+    per_row = int(len(layer.mult_ih) != len(layer.gates))
+    bias_hn = "NULL" if layer.bias_hn is None else f"{name}_bias_hn"
+    return f"""    {{
+        .step = {STEP_FUNCTIONS[layer.cell]},
+        .w_ih = {_matrix_fields(layer.w_ih, f"{name}_w_ih")},
+        .w_hh = {_matrix_fields(layer.w_hh, f"{name}_w_hh")},
+        .gates = {name}_gates,
+        .mult_ih = {name}_mult_ih,
+        .mult_hh = {name}_mult_hh,
+        .shift = {name}_shift,
+        .bias = {name}_bias,
+        .bias_hn = {bias_hn},
+        .mult_per_row = {per_row},
+        .product_bits = {layer.product_bits},
+    }},
+"""
+
+
+def _readout_text(readout: Readout) -> list[str]:
+    scope = "for all" if len(readout.mult) == 1 else "by class"
+    return [
+        *_matrix_arrays(readout.weight, "readout_w", "readout weights"),
+        _array("int32_t", "readout_mult", readout.mult, f"multiplier of the readout sums, {scope}"),
+        _array("int32_t", "readout_bias", readout.bias, "biases of the logits, by class"),
+        f"""static const bg_readout readout = {{
+    .weight = {_matrix_fields(readout.weight, "readout_w")},
+    .mult = readout_mult,
+    .bias = readout_bias,
+    .mult_per_row = {int(len(readout.mult) != 1)},
+}};
+""",
+    ]
+
+
+def model_source(frozen: FrozenModel, name: str) -> str:
+    """Text of ``<name>.c``: all constants of ``frozen``, then the structures that point to them."""
+    layers = {f"layer{k}": layer for k, layer in enumerate(frozen.flat_layers)}
+    cells = '#include "bg_cells.h"\n' if layers else ""
+    parts = [f'#include "{name}.h"\n\n#include <stddef.h>\n\n{cells}#include "bg_rows.h"\n']
+    for key, values, unit in (("mean", frozen.input_map.mean, "features' own units"),
+                              ("gain", frozen.input_map.gain, "codes per unit of the feature")):  # fmt: skip
+        array = _array("float", f"{name}_input_{key}", values, f"input map: {key}, {unit}")
+        parts.append(array.replace("static const", "const"))
+    parts += _gate_arrays(layers.values())
+    for key, layer in layers.items():
+        parts += _layer_arrays(layer, key)
+    if layers:
+        fields = "".join(_layer_fields(layer, key) for key, layer in layers.items())
+        parts.append(f"static const bg_layer layers[{len(layers)}] = {{\n{fields}}};\n")
+    if frozen.readout is not None:
+        parts += _readout_text(frozen.readout)
+    parts.append(f"""const bg_model {name}_params = {{
+    .layers = {"layers" if layers else "NULL"},
+    .readout = {"NULL" if frozen.readout is None else "&readout"},
+    .input_size = {frozen.input_size},
+    .n_layers = {len(layers)},
+    .state_bits = {frozen.state_bits},
+}};
+""")
+    return "\n".join(parts)
+
+
+def names_source(frozen: FrozenModel, name: str) -> str:
+    """Text of ``<name>_names.c``: the table of class names."""
+    names = ",\n".join(f"    {_string(text)}" for text in frozen.class_names)
+    return f'#include "{name}.h"\n\nconst char *const {name}_class_names[{name.upper()}_CLASSES] = {{\n{names},\n}};\n'
+
+
+def _string(text: str) -> str:
+    """C string literal of any text; what is not plain ASCII becomes three-digit octal escapes of its UTF-8 bytes."""
+    plain = "".join(
+        chr(byte) if 32 <= byte < 127 and chr(byte) not in '"\\?' else f"\\{byte:03o}" for byte in text.encode()
+    )
+    return f'"{plain}"'

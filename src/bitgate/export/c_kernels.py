@@ -1,0 +1,47 @@
+"""Which of the fixed C files a model needs."""
+
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+
+from bitgate.frozen import FrozenModel, PackedMatrix
+
+STEP_FUNCTIONS = {"lstm": "bg_lstm_step", "coupled_lstm": "bg_coupled_lstm_step", "gru": "bg_gru_step"}
+"""Function of each cell; its file is ``bg_<cell>.c``."""
+
+_ALWAYS = ("bg_types.h", "bg_shift.h", "bg_rows.h", "bg_model.h", "bg_model.c", "bg_input.h", "bg_input.c")
+_LAYERS = ("bg_activation.h", "bg_activation.c", "bg_layer.h", "bg_layer.c", "bg_cells.h")
+_READOUT = ("bg_readout.h", "bg_readout.c")
+
+
+def source_folder() -> Traversable:
+    """The folder ``csrc`` of the installed package."""
+    return files("bitgate") / "csrc"
+
+
+def row_function(matrix: PackedMatrix) -> str:
+    """Name of the row kernel that fits the levels of ``matrix``; its file is ``<name>.c``."""
+    levels = matrix.levels.tolist()
+    if matrix.bits == 1 and levels == [-1, 1]:
+        return "bg_row_binary"
+    if matrix.bits == 2 and levels == [-1, 0, 1]:
+        return "bg_row_ternary"
+    return "bg_row_levels"
+
+
+def kernel_files(frozen: FrozenModel) -> list[str]:
+    """Names of the C files of ``csrc`` that the program of ``frozen`` needs, sorted."""
+    names = set(_ALWAYS)
+    matrices = []
+    for layer in frozen.flat_layers:
+        names |= {*_LAYERS, f"bg_{layer.cell}.c"}
+        matrices += [layer.w_ih, layer.w_hh]
+    if frozen.readout is not None:
+        names |= set(_READOUT)
+        matrices.append(frozen.readout.weight)
+    names |= {f"{row_function(matrix)}.c" for matrix in matrices}
+    return sorted(names)
+
+
+def all_kernel_files() -> list[str]:
+    """Names of all kernel files, needed or not."""
+    return sorted(entry.name for entry in source_folder().iterdir() if entry.name.startswith("bg_"))

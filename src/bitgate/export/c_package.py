@@ -1,0 +1,114 @@
+"""Export to C99: constants, the fixed kernels that the model needs, an example program, a Makefile and a README."""
+
+import os
+import re
+import tempfile
+from pathlib import Path
+
+from bitgate.errors import ArgumentError, UnsupportedError
+from bitgate.export.c_data import model_source, names_source
+from bitgate.export.c_header import model_header
+from bitgate.export.c_kernels import all_kernel_files, kernel_files, source_folder
+from bitgate.export.c_readme import model_readme
+from bitgate.frozen import FrozenModel
+
+WARNINGS = ("-pedantic", "-Wall", "-Wextra", "-Wconversion", "-Wsign-conversion", "-Wshadow")
+
+# Names whose files would replace another file of the export, or hide a header of the C library from the compiler.
+_RESERVED = re.compile(
+    r"main|example|program|bg_.*|"
+    r"assert|ctype|errno|float|limits|math|signal|stdbool|stddef|stdint|stdio|stdlib|string|time|wchar",
+    re.IGNORECASE,
+)
+_KEYWORDS = re.compile(
+    "auto|break|case|char|const|continue|default|do|double|else|enum|extern|for|goto|if|inline|int|long|register|"
+    "restrict|return|short|sizeof|static|struct|switch|typedef|union|unsigned|void|volatile|while"
+)
+
+
+def export_c99(frozen: FrozenModel, directory: str | os.PathLike[str], *, name: str = "model") -> list[Path]:
+    """Writes ``frozen`` as a C99 program into ``directory`` (docs/c-api.md).
+
+    The files are made beside ``directory`` and then moved, so that nothing half-written remains. Files of the same
+    names are replaced, files of an earlier export that are no longer needed are removed, all others stay.
+
+    Args:
+        frozen: the model.
+        directory: folder to write to, made if missing.
+        name: C identifier that begins every symbol and file of the model.
+
+    Returns:
+        Paths of the written files, sorted.
+
+    Raises:
+        ArgumentError: ``name`` is no usable C identifier, or ``directory`` is a file.
+        UnsupportedError: the model is bidirectional.
+    """
+    target = Path(directory)
+    _check(frozen, target, name)
+    texts = _texts(frozen, name)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as temporary:
+        for file_name, text in texts.items():
+            (Path(temporary) / file_name).write_text(text, encoding="utf-8", newline="\n")
+        target.mkdir(exist_ok=True)
+        for file_name in texts:
+            (Path(temporary) / file_name).replace(target / file_name)
+    for file_name in {*all_kernel_files(), f"{name}_names.c"} - set(texts):
+        (target / file_name).unlink(missing_ok=True)
+    return sorted(target / file_name for file_name in texts)
+
+
+def _check(frozen: FrozenModel, target: Path, name: str) -> None:
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name) or _KEYWORDS.fullmatch(name):
+        raise ArgumentError(f"name: {name!r} is no C identifier (letters, digits and _, beginning with a letter)")
+    if _RESERVED.fullmatch(name):
+        raise ArgumentError(f"name: {name!r} is taken by the files of the export or of C itself; choose another")
+    if target.exists() and not target.is_dir():
+        raise ArgumentError(f"directory: {target} is a file, expected a folder or a new name")
+    if any(len(directions) > 1 for directions in frozen.layers):
+        raise UnsupportedError(
+            "export to C: the model is bidirectional, so its output needs the whole sequence in memory; "
+            "the C program runs step by step. Train with bidirectional=False."
+        )
+
+
+def _texts(frozen: FrozenModel, name: str) -> dict[str, str]:
+    """Content of every file of the export."""
+    kernels = kernel_files(frozen)
+    texts = {kernel: (source_folder() / kernel).read_text(encoding="utf-8") for kernel in kernels}
+    texts[f"{name}.h"] = model_header(frozen, name)
+    texts[f"{name}.c"] = model_source(frozen, name)
+    if frozen.readout is not None:
+        texts[f"{name}_names.c"] = names_source(frozen, name)
+    texts["main.c"] = _example(name)
+    sources = sorted(file_name for file_name in texts if file_name.endswith(".c"))
+    texts["Makefile"] = _makefile(sources)
+    texts["README.md"] = model_readme(frozen, name, sources)
+    return texts
+
+
+def _example(name: str) -> str:
+    text = (source_folder() / "example.c").read_text(encoding="utf-8")
+    text = re.sub(r"\bMODEL_", f"{name.upper()}_", text)
+    return re.sub(r"\bmodel(_|\.h\b)", rf"{name}\1", text)
+
+
+def _makefile(sources: list[str]) -> str:
+    return f"""CC ?= cc
+CFLAGS ?= -O2
+STRICT = -std=c99 {" ".join(WARNINGS)} -Werror
+
+SOURCES = {" ".join(sources)}
+
+program: $(SOURCES:.c=.o)
+\t$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^
+
+%.o: %.c $(wildcard *.h)
+\t$(CC) $(STRICT) $(CFLAGS) -c -o $@ $<
+
+clean:
+\trm -f program $(SOURCES:.c=.o)
+
+.PHONY: clean
+"""

@@ -1,0 +1,6 @@
+"""What people look at: tables for the terminal and plots. No torch."""
+
+from bitgate.report.plots import plot_confusion, plot_training, read_metrics
+from bitgate.report.tables import print_table
+
+__all__ = ["plot_confusion", "plot_training", "print_table", "read_metrics"]

@@ -1,0 +1,85 @@
+"""Every backend computes what the reference computes; a backend that cannot run a layer says why."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+
+from bitgate.errors import ArgumentError
+from bitgate.ops import LayerParameters, Moments, Recurrence, choose_backend
+from bitgate.ops.recurrent import flip
+from tests.ops.problems import Problem, problems
+from tests.tolerances import EXACT, FLOAT32_PARITY, FLOAT64_PARITY, Tolerance, assert_near
+
+DTYPES = [(torch.float64, FLOAT64_PARITY), (torch.float32, FLOAT32_PARITY)]
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), DTYPES)
+def test_vendor_equals_reference(dtype: torch.dtype, tolerance: Tolerance) -> None:
+    @settings(max_examples=60)
+    @given(problem=problems(smooth=True))
+    def check(problem: Problem) -> None:
+        expected = problem.with_gradients("reference", dtype)
+        actual = problem.with_gradients("vendor", dtype)
+        assert list(actual) == list(expected)
+        for name, value in expected.items():
+            assert_near(actual[name], value, tolerance, name)
+
+    check()
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), DTYPES)
+@pytest.mark.parametrize("cell", ["lstm", "coupled_lstm", "gru"])
+def test_another_problem_is_noticed(cell: str, dtype: torch.dtype, tolerance: Tolerance) -> None:
+    problem = Problem(cell, (0,) * (4 if cell == "lstm" else 3))  # type: ignore[arg-type]
+    expected = problem.with_gradients("reference", dtype)["output"]
+    for other in (problem.but(reverse=True), problem.but(lengths=(5, 3, 2)), problem.but(bias=False)):
+        with pytest.raises(AssertionError, match="output differs"):
+            assert_near(other.with_gradients("vendor", dtype)["output"], expected, tolerance, "output")
+
+
+def parameters(*, random: bool = False) -> LayerParameters:
+    w = torch.zeros(8, 2)
+    return LayerParameters(Moments(w, w) if random else w, w)
+
+
+SMOOTH, STAIRCASE = Recurrence("lstm", (0, 0, 0, 0)), Recurrence("lstm", (0, 0, 0, 2))
+
+
+@pytest.mark.parametrize(
+    ("recurrence", "random", "wanted", "expected"),
+    [
+        (SMOOTH, False, None, "vendor"),
+        (SMOOTH, False, "auto", "vendor"),
+        (SMOOTH, False, "reference", "reference"),
+        (SMOOTH, True, None, "reference"),
+        (STAIRCASE, False, "auto", "reference"),
+    ],
+)
+def test_auto_takes_the_vendor_where_it_can(
+    recurrence: Recurrence, random: bool, wanted: str | None, expected: str
+) -> None:
+    assert choose_backend(recurrence, parameters(random=random), wanted) == expected
+
+
+def test_environment_names_the_backend_and_the_argument_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BITGATE_BACKEND", "reference")
+    assert choose_backend(SMOOTH, parameters()) == "reference"
+    assert choose_backend(SMOOTH, parameters(), "vendor") == "vendor"
+    monkeypatch.setenv("BITGATE_BACKEND", "cuda")
+    with pytest.raises(ArgumentError, match="backend: 'cuda', expected one of auto, reference, vendor"):
+        choose_backend(SMOOTH, parameters())
+
+
+@pytest.mark.parametrize(
+    ("recurrence", "random", "why"), [(STAIRCASE, False, "staircase gates"), (SMOOTH, True, "lr-trick")]
+)
+def test_vendor_refuses_what_it_cannot_run(recurrence: Recurrence, random: bool, why: str) -> None:
+    with pytest.raises(ArgumentError, match=f"'vendor' cannot run this layer.*{why}.*use 'reference'"):
+        choose_backend(recurrence, parameters(random=random), "vendor")
+
+
+def test_flip_keeps_the_padding_behind() -> None:
+    x = torch.tensor([[1, 1], [2, 2], [3, -1]]).unsqueeze(-1)
+    flipped = flip(x, torch.tensor([3, 2]))
+    assert_near(flipped.squeeze(-1), torch.tensor([[3, 2], [2, 1], [1, -1]]), EXACT)
+    assert_near(flip(flipped, torch.tensor([3, 2])), x, EXACT)
