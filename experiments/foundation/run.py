@@ -3,8 +3,8 @@
     python experiments/foundation/run.py              # first trial of every cell, then the second, ...
     python experiments/foundation/run.py --table      # ours beside the published figures
 
-A trial that is in results/foundation.jsonl is not run again, and one that was interrupted goes on from its last epoch, so the
-command can be stopped and started at any time. Several at once share the work: each trial is claimed by a lock file.
+A trial that is in results/foundation.jsonl is not run again, and one that was interrupted goes on from its last epoch,
+so the command can be stopped and started at any time. Several at once share the work: a lock file claims each trial.
 """
 
 import argparse

@@ -95,8 +95,8 @@ class SequenceClassifier(nn.Module):
             raise ArgumentError(f"hidden_sizes: {hidden_sizes!r}, expected the units of at least one layer")
         require_size("input_size", input_size)
         require_size("n_classes", n_classes)
-        if not 0 <= dropout < 1:
-            raise ArgumentError(f"dropout: {dropout}, expected a probability from 0 to below 1")
+        if not isinstance(dropout, int | float) or not 0 <= dropout < 1:
+            raise ArgumentError(f"dropout: {dropout!r}, expected a probability from 0 to below 1")
         common = {"weights": weights, "gates": gates, "batch_first": True, "bidirectional": bidirectional}
         common |= {"device": device, "dtype": dtype}
         self.standardize = Standardize(input_size, device=device, dtype=dtype)
@@ -135,6 +135,10 @@ class SequenceClassifier(nn.Module):
             raise ShapeError(f"x: expected {len(self.standardize.mean)} features on the last axis, got {x.shape[-1]}")
         ends = None if lengths is None else check_lengths(lengths, batch=x.shape[0], steps=x.shape[1])
         data = self.standardize(x)
+        if ends is not None:
+            # Not even NaN behind an end may reach a gradient: zero times NaN would.
+            steps = torch.arange(x.shape[1], device=x.device)
+            data = data.masked_fill((steps >= ends.to(x.device).unsqueeze(1)).unsqueeze(-1), 0.0)
         for index, layer in enumerate(self.layers):
             if index:
                 data = self.dropout(data)

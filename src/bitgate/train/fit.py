@@ -142,7 +142,10 @@ def train(
             num_sanity_val_steps=0,
             log_every_n_steps=1_000_000,
         )
-        trainer.fit(module, data, ckpt_path=str(last) if resume and last.is_file() else None)
+        try:
+            trainer.fit(module, data, ckpt_path=str(last) if resume and last.is_file() else None)
+        except SystemExit as error:  # what Lightning makes of Ctrl-C
+            raise KeyboardInterrupt from error
 
 
 def _test(config: FitConfig, run: Run, model: SequenceClassifier, dataset: Dataset) -> dict[str, Any]:

@@ -71,11 +71,9 @@ class Run:
         try:
             entries = yaml.safe_load(self.config_file.read_text())
             if not isinstance(entries, dict):
-                raise FormatError(f"{self.config_file}: expected options and their values")
+                raise TypeError("expected options and their values")
             entries |= {k: tuple(entries[k]) for k in ("hidden_sizes", "prior") if entries.get(k) is not None}
             return FitConfig(**entries)
-        except FormatError:
-            raise
         except (TypeError, ValueError, yaml.YAMLError) as error:
             raise FormatError(f"{self.config_file}: {error}") from error
 
