@@ -12,7 +12,7 @@ from bitgate.weights import BINARY, TERNARY, Categorical, Continuous, Gaussian, 
 WeightKind = Literal["continuous", "gaussian", "ternary", "binary"]
 Method = Literal["r", "lr", "qat"]
 
-_LEARNING_RATES = {"r": 0.02, "lr": 0.02, "qat": 0.01, "backprop": 0.005}
+_LEARNING_RATES = {"r": 0.05, "lr": 0.05, "qat": 0.02, "backprop": 0.005}
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class FitConfig:
         kl_weight: weight of the KL term; 0 as in the paper, 1 is the variational bound.
         prior: probabilities of the levels for the KL term, uniform where not given.
         entropy_weight: bonus per bit of mean weight entropy, against collapse.
-        learning_rate: Adam's; 0.02 for r and lr, 0.01 for qat, 0.005 for continuous weights where not given.
-        scale_rate: learning rate of the scales of discrete layers, relative to that of the weights.
+        learning_rate: Adam's; 0.05 for r and lr, 0.02 for qat, 0.005 for continuous weights where not given.
+        scale_learning_rate: Adam's for the scales of discrete layers.
         learning_rate_schedule: constant, or cosine down to a hundredth.
         clip_norm: largest norm of the gradient; 0 does not clip.
         batch_size: sequences per step.
@@ -74,7 +74,7 @@ class FitConfig:
     prior: tuple[float, ...] | None = None
     entropy_weight: float = 0.0
     learning_rate: float | None = None
-    scale_rate: float = 0.1
+    scale_learning_rate: float = 0.002
     learning_rate_schedule: Literal["constant", "cosine"] = "cosine"
     clip_norm: float = 1.0
     batch_size: int = 64
@@ -89,7 +89,7 @@ class FitConfig:
 
     def __post_init__(self) -> None:
         positive = ("temperature", "temperature_end", "batch_size", "epochs", "validate_every", "draws", "devices")
-        for name in (*positive, "threads", "scale_rate"):
+        for name in (*positive, "threads", "scale_learning_rate"):
             if not getattr(self, name) > 0:
                 raise ArgumentError(f"{name}: {getattr(self, name)}, expected a positive number")
         for name in ("kl_weight", "entropy_weight", "clip_norm", "patience", "seed"):

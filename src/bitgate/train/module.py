@@ -10,6 +10,7 @@ from torch import Tensor
 from bitgate.nn import SequenceClassifier, fix_weights, mean_entropy_bits, set_temperature
 from bitgate.train.config import FitConfig
 from bitgate.train.objective import free_energy
+from bitgate.train.schedules import Schedule
 
 Batch = tuple[Tensor, Tensor, Tensor]
 
@@ -42,21 +43,29 @@ class ClassifierTraining(lightning.LightningModule):
         rate = self.config.effective_learning_rate
         groups: list[dict[str, Any]] = [{"params": others}]
         if scales:
-            groups.append({"params": scales, "lr": rate * self.config.scale_rate})
+            groups.append({"params": scales, "lr": self.config.scale_learning_rate})
         optimizer = torch.optim.Adam(groups, lr=rate)
         if self.config.learning_rate_schedule == "constant":
             return {"optimizer": optimizer}
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.config.epochs, eta_min=rate / 100)
+        decay = Schedule("cosine", 1.0, 0.01)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: decay.at(epoch, self.config.epochs))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "epoch"}}
 
     def on_train_epoch_start(self) -> None:
-        """Seeds the epoch and sets its temperature."""
+        """Sets the epoch's temperature."""
         epoch = self.current_epoch
-        torch.manual_seed((self.config.seed << 20) + epoch)
         temperature = self.config.temperatures().at(epoch, self.config.epochs)
         set_temperature(self.model, temperature)
         self.log("temperature", temperature)
         self.log("learning_rate", self.optimizers().param_groups[0]["lr"])  # type: ignore[union-attr]
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Seeds the epoch at its first batch.
+
+        Not earlier: making the loader's iterator draws a number, and a resumed run makes it before the epoch starts.
+        """
+        if batch_idx == 0:
+            torch.manual_seed((self.config.seed << 20) + self.current_epoch)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of one batch under one draw of the weights."""
