@@ -1,4 +1,7 @@
-"""The optional native library; everything else is in pyproject.toml. Without a C compiler the install goes on."""
+"""The optional native libraries: integer inference and the training kernels; everything else is in pyproject.toml.
+
+Without a C compiler the install goes on.
+"""
 
 import os
 from pathlib import Path
@@ -7,6 +10,7 @@ from setuptools import Extension, setup
 
 KERNELS = Path("src/bitgate/csrc")
 BINDING = Path("src/bitgate/runtime")
+TRAINING = Path("src/bitgate/ops/csrc")
 
 # Only the example program is no part of the library: it has a main of its own.
 sources = [*sorted(KERNELS.glob("bg_*.c")), *sorted(BINDING.glob("native*.c"))]
@@ -23,7 +27,23 @@ setup(
             py_limited_api=True,
             extra_compile_args=[] if os.name == "nt" else ["-std=c99", "-O2", "-Wall", "-Wextra"],
             optional=True,
-        )
+        ),
+        Extension(
+            "bitgate._train",
+            sources=[path.as_posix() for path in sorted(TRAINING.glob("*.c"))],
+            depends=[path.as_posix() for path in sorted(TRAINING.glob("*.h"))],
+            include_dirs=[TRAINING.as_posix()],
+            define_macros=[("Py_LIMITED_API", "0x030B0000")],
+            py_limited_api=True,
+            # GNU C for vector types; products and sums may fuse, as everywhere in torch. Paths for newer processors
+            # are chosen by pragmas in their own files, so no flag here may name an instruction set.
+            extra_compile_args=[
+                *("-std=gnu11", "-O3", "-g0", "-ffp-contract=fast", "-fvisibility=hidden"),
+                *("-pthread", "-Wall", "-Wextra", "-Wno-psabi"),
+            ],
+            extra_link_args=["-pthread"],
+            optional=True,
+        ),
     ],
     options={"bdist_wheel": {"py_limited_api": "cp311"}},
 )

@@ -13,7 +13,7 @@ from bitgate.ops import LayerParameters, LoopResult, Recurrence, recurrent
 
 @dataclass(frozen=True)
 class Problem:
-    """One layer in one direction."""
+    """One layer in one direction; ``gain`` scales the weights, which are standard normal."""
 
     cell: CellKind = "lstm"
     gates: tuple[int, ...] = (0, 0, 0, 0)
@@ -26,6 +26,7 @@ class Problem:
     bias: bool = True
     reverse: bool = False
     seed: int = 0
+    gain: float = 1.0
 
     def tensors(self, dtype: torch.dtype = torch.float64) -> dict[str, Tensor]:
         """Inputs, states and parameters, leaves that need gradients."""
@@ -43,6 +44,7 @@ class Problem:
         if self.cell == "gru":
             del shapes["c"]
         values = {name: torch.randn(shape, generator=generator, dtype=torch.float64) for name, shape in shapes.items()}
+        values |= {name: self.gain * values[name] for name in ("w_ih", "w_hh")}
         return {name: value.to(dtype).requires_grad_() for name, value in values.items()}
 
     def run(self, tensors: dict[str, Tensor], backend: str) -> LoopResult:

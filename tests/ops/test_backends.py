@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 
 from bitgate.errors import ArgumentError
-from bitgate.ops import LayerParameters, Moments, Recurrence, choose_backend
+from bitgate.ops import LayerParameters, Moments, Recurrence, choose_backend, native_kernel, training_kernel_status
 from bitgate.ops.recurrent import flip
 from tests.ops.problems import Problem, problems
 from tests.tolerances import EXACT, FLOAT32_PARITY, FLOAT64_PARITY, Tolerance, assert_near
@@ -46,19 +46,48 @@ SMOOTH, STAIRCASE = Recurrence("lstm", (0, 0, 0, 0)), Recurrence("lstm", (0, 0, 
 
 
 @pytest.mark.parametrize(
-    ("recurrence", "random", "wanted", "expected"),
+    ("recurrence", "random", "wanted", "expected", "without_native"),
     [
-        (SMOOTH, False, None, "vendor"),
-        (SMOOTH, False, "auto", "vendor"),
-        (SMOOTH, False, "reference", "reference"),
-        (SMOOTH, True, None, "reference"),
-        (STAIRCASE, False, "auto", "reference"),
+        (SMOOTH, False, None, "native", "vendor"),
+        (SMOOTH, False, "auto", "native", "vendor"),
+        (SMOOTH, False, "vendor", "vendor", "vendor"),
+        (SMOOTH, False, "reference", "reference", "reference"),
+        (SMOOTH, True, None, "reference", "reference"),
+        (STAIRCASE, False, "auto", "native", "reference"),
     ],
 )
-def test_auto_takes_the_vendor_where_it_can(
-    recurrence: Recurrence, random: bool, wanted: str | None, expected: str
+def test_auto_takes_native_then_vendor_then_reference(
+    recurrence: Recurrence,
+    random: bool,
+    wanted: str | None,
+    expected: str,
+    without_native: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert choose_backend(recurrence, parameters(random=random), wanted) == expected
+    if native_kernel.extension is not None:
+        assert choose_backend(recurrence, parameters(random=random), wanted) == expected
+    monkeypatch.setattr(native_kernel, "extension", None)
+    assert choose_backend(recurrence, parameters(random=random), wanted) == without_native
+
+
+def test_native_tells_why_it_cannot_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    w = torch.zeros(8, 2)
+    if native_kernel.extension is not None:
+        cases = [
+            (LayerParameters(Moments(w, w), Moments(w, w)), "lr-trick"),
+            (LayerParameters(w, w[:, :1], w_hr=torch.zeros(1, 2)), "proj_size"),
+            (LayerParameters(w.to("meta"), w.to("meta")), "not on meta"),
+            (LayerParameters(w.half(), w.half()), "not in torch.float16"),
+        ]
+        for params, why in cases:
+            with pytest.raises(ArgumentError, match=f"'native' cannot run this layer.*{why}"):
+                choose_backend(SMOOTH, params, "native")
+        with torch.autocast("cpu"), pytest.raises(ArgumentError, match="mixed precision"):
+            choose_backend(SMOOTH, parameters(), "native")
+    monkeypatch.setattr(native_kernel, "extension", None)
+    with pytest.raises(ArgumentError, match="'native' cannot run this layer: it was not built"):
+        choose_backend(SMOOTH, parameters(), "native")
+    assert "not built" in training_kernel_status()
 
 
 def test_environment_names_the_backend_and_the_argument_wins(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,7 +95,7 @@ def test_environment_names_the_backend_and_the_argument_wins(monkeypatch: pytest
     assert choose_backend(SMOOTH, parameters()) == "reference"
     assert choose_backend(SMOOTH, parameters(), "vendor") == "vendor"
     monkeypatch.setenv("BITGATE_BACKEND", "cuda")
-    with pytest.raises(ArgumentError, match="backend: 'cuda', expected one of auto, reference, vendor"):
+    with pytest.raises(ArgumentError, match="backend: 'cuda', expected one of auto, native, vendor, reference"):
         choose_backend(SMOOTH, parameters())
 
 

@@ -19,7 +19,7 @@ REFUSED = [
     ({"draws": 0}, "draws: 0, expected a positive"),
     ({"devices": 0}, "devices: 0, expected a positive"),
     ({"threads": 0}, "threads: 0, expected a positive"),
-    ({"scale_rate": 0.0}, r"scale_rate: 0\.0, expected a positive"),
+    ({"scale_learning_rate": 0.0}, r"scale_learning_rate: 0\.0, expected a positive"),
     ({"kl_weight": -1.0}, r"kl_weight: -1\.0, expected 0 or more"),
     ({"entropy_weight": -1.0}, r"entropy_weight: -1\.0, expected 0 or more"),
     ({"clip_norm": -1.0}, r"clip_norm: -1\.0, expected 0 or more"),
@@ -85,9 +85,9 @@ def test_only_posteriors_are_random(options, random):
 @pytest.mark.parametrize(
     ("options", "rate"),
     [
-        ({}, 0.02),
-        ({"method": "lr"}, 0.02),
-        ({"method": "qat"}, 0.01),
+        ({}, 0.05),
+        ({"method": "lr"}, 0.05),
+        ({"method": "qat"}, 0.02),
         ({"weights": "continuous"}, 0.005),
         ({"weights": "gaussian", "method": "lr"}, 0.005),
         ({"learning_rate": 0.3}, 0.3),

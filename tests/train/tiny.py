@@ -18,7 +18,8 @@ def write_digits(path: Path, **replaced: Any) -> Path:
     from sklearn.datasets import load_digits
 
     images, y = load_digits(return_X_y=True)
-    chosen = np.flatnonzero(y < CLASSES)[: sum(PER_PART.values())]
+    # Shuffled, because the file is in the order of its writers.
+    chosen = np.random.default_rng(0).permutation(np.flatnonzero(y < CLASSES))[: sum(PER_PART.values())]
     ends = np.cumsum([0, *PER_PART.values()])
     splits = {f"split_{part}": np.arange(a, b) for part, a, b in zip(PER_PART, ends, ends[1:], strict=False)}
     arrays = {"x": images[chosen].reshape(-1, 8, 8).astype(np.float32), "y": y[chosen], **splits}
@@ -26,7 +27,7 @@ def write_digits(path: Path, **replaced: Any) -> Path:
     return path
 
 
-def tiny_config(data: Path, **changes: Any) -> FitConfig:
+def tiny_config(data: Path, /, **changes: Any) -> FitConfig:
     """Two epochs of a net of six units, in a folder beside the data."""
     given: dict[str, Any] = {
         "data": str(data),

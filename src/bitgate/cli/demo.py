@@ -23,7 +23,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("-o", "--output", default="demo", help="folder to write")
     parser.add_argument("--data", default="digits", help="data set (`bitgate data list`)")
     parser.add_argument("--data_dir", help="folder with packed data sets")
-    parser.add_argument("--epochs", type=int, default=80, help="passes over the training part")
+    parser.add_argument("--epochs", type=int, default=60, help="passes over the training part")
     parser.add_argument("--seed", type=int, default=0, help="of weights, batches and noise")
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from bitgate.cli.parser import Arguments, Parser, Verb
+from bitgate.cli.parser import Arguments, Parser, Verb, output_file
 from bitgate.cli.trained import load_trained
 from bitgate.data import check_input_size, read_sequences
 from bitgate.report import plot_confusion, print_table
@@ -24,13 +24,13 @@ def add_arguments(parser: Parser) -> None:
 
 def run(arguments: Arguments, show: bool) -> dict[str, Any]:
     """Evaluates, draws the confusion matrix, tells."""
+    plot = output_file(arguments.plot) if arguments.plot else Path(arguments.run) / "confusion.png"
     model, dataset, _ = load_trained(arguments.run, mode=arguments.mode, data_dir=arguments.data_dir)
     sequences = getattr(dataset, arguments.part)
     if arguments.data:
         sequences, _, _ = read_sequences(arguments.data, class_names=dataset.class_names)
         check_input_size(sequences, dataset.input_size, arguments.data)
     result = evaluate(model, sequences, draws=arguments.draws, seed=arguments.seed)
-    plot = Path(arguments.plot or Path(arguments.run) / "confusion.png")
     plot_confusion(result.confusion, dataset.class_names, plot)
     if show:
         rows = [("accuracy, most probable weights (MAP)", f"{result.map_accuracy:.2%}")]

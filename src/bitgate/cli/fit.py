@@ -4,7 +4,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from bitgate.cli.parser import Arguments, Parser, Verb
+from bitgate.cli.parser import Arguments, Parser, Verb, fail
 from bitgate.report import plot_training, print_table
 from bitgate.train import FitConfig, Run, fit
 
@@ -30,6 +30,8 @@ def add_arguments(parser: Parser) -> None:
 def prepare(arguments: list[str]) -> list[str]:
     """`bitgate fit FILE ...` means `bitgate fit --config FILE ...`: what follows overrides the file."""
     if arguments and not arguments[0].startswith("-"):
+        if not arguments[0].endswith((".yaml", ".yml")):
+            fail(f"fit: {arguments[0]!r} is no .yaml file of options; data are given as --data {arguments[0]}")
         return ["--config", *arguments]
     return arguments
 

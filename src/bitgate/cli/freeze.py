@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from bitgate.cli.parser import Arguments, Parser, Verb, fail
+from bitgate.cli.parser import Arguments, Parser, Verb, output_file
 from bitgate.cli.trained import load_trained
 from bitgate.freezing import freeze
 from bitgate.report import print_table
@@ -23,9 +23,7 @@ def add_arguments(parser: Parser) -> None:
 
 def run(arguments: Arguments, show: bool) -> dict[str, Any]:
     """Freezes, calibrates on the validation part, tells what integers cost."""
-    target = Path(arguments.output or Path(arguments.run) / "model.bitgate")
-    if not target.parent.is_dir():
-        fail(f"output: folder {target.parent} does not exist; create it first")
+    target = output_file(arguments.output) if arguments.output else Path(arguments.run) / "model.bitgate"
     model, dataset, config = load_trained(arguments.run, mode=arguments.mode, data_dir=arguments.data_dir)
     generator = torch.Generator().manual_seed(arguments.seed)
     frozen = freeze(

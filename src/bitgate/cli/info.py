@@ -37,18 +37,20 @@ def _installation(show: bool) -> dict[str, Any]:
     try:
         import torch
 
-        from bitgate.ops import BACKEND_VARIABLE
+        from bitgate.ops import BACKEND_VARIABLE, training_kernel_status
 
         devices = ["cpu"] + [torch.cuda.get_device_name(k) for k in range(torch.cuda.device_count())]
         training = f"torch {torch.__version__} on {', '.join(devices)}"
-        backends = f"vendor (smooth gates), reference (all); ${BACKEND_VARIABLE} forces one"
+        backends = f"native, vendor (smooth gates), reference (all); ${BACKEND_VARIABLE} forces one"
+        kernels = training_kernel_status()
     except ImportError:
-        training, backends = "missing: pip install torch", "none"
+        training, backends, kernels = "missing: pip install torch", "none", "none"
     found = next((c for c in ("cc", "gcc", "clang") if shutil.which(c)), None)
     entries = {
         "bitgate": __version__,
         "training": training,
         "training backends": backends,
+        "training kernels in C": kernels,
         "native runtime": native_status(),
         "C compiler": found or "missing: install gcc or clang to compile exported models",
     }
@@ -106,9 +108,7 @@ def _file(path: Path, show: bool) -> dict[str, Any]:
     cost = frozen.cost()
     float_bytes = 4 * (cost.n_weights + cost.n_biases)
     if show:
-        print_table(
-            f"{path}: layers", ("layer", "cell", "inputs", "units", "weights", "levels of gates"), _layers(frozen)
-        )
+        print_table(f"{path}: layers", ("layer", "cell", "inputs", "units", "weights", "gates"), _layers(frozen))
         rows = [
             ("state bits", frozen.state_bits),
             ("bits, counted as the paper does", cost.paper_bits),
@@ -129,18 +129,11 @@ def _file(path: Path, show: bool) -> dict[str, Any]:
 def _layers(frozen: FrozenModel) -> list[tuple[object, ...]]:
     rows: list[tuple[object, ...]] = []
     for index, layer in enumerate(frozen.flat_layers):
-        gates = ", ".join(f"{g} {n or 'smooth'}" for g, n in zip(layer.gates, layer.gate_levels, strict=True))
+        named = zip(layer.gates, layer.gate_levels, strict=True)
+        gates = ", ".join(f"{gate} {levels} levels" for gate, levels in named if levels) or "smooth"
+        cell = layer.cell + (" (reverse)" if layer.reverse else "")
         kind = f"{layer.w_ih.bits} bit, {len(layer.w_ih.levels)} levels"
-        rows.append(
-            (
-                index,
-                layer.cell + (" (reverse)" if layer.reverse else ""),
-                layer.input_size,
-                layer.hidden_size,
-                kind,
-                gates,
-            )
-        )
+        rows.append((index, cell, layer.input_size, layer.hidden_size, kind, gates))
     if frozen.readout is not None:
         weight = frozen.readout.weight
         kind = f"{weight.bits} bit, {len(weight.levels)} levels"

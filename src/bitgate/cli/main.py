@@ -16,6 +16,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "freeze": ("bitgate.cli.freeze", "turn a trained model into integers"),
     "info": ("bitgate.cli.info", "bits, bytes and operations of a model; what this installation can do"),
     "export": ("bitgate.cli.export", "write a frozen model as C"),
+    "verify": ("bitgate.cli.verify", "run the exported C in an emulated processor and compare every integer"),
     "run": ("bitgate.cli.run", "predict the classes of a file of sequences"),
     "data": ("bitgate.cli.data", "list, fetch and describe data sets"),
 }
@@ -58,10 +59,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     if name not in VERBS:
         fail(f"no verb {name!r}{close_matches(name, list(VERBS))} (verbs: {', '.join(VERBS)})")
     verb: Verb = import_module(VERBS[name][0]).VERB
-    parsed = make_parser(verb).parse_args(verb.prepare(normalize(rest)))
     try:
+        parsed = make_parser(verb).parse_args(verb.prepare(normalize(rest)))
         result = verb.run(parsed, not parsed.json)
-    except (BitgateError, FileNotFoundError, IsADirectoryError, PermissionError) as error:
+    except (
+        BitgateError,
+        FileNotFoundError,
+        IsADirectoryError,
+        NotADirectoryError,
+        PermissionError,
+        UnicodeDecodeError,
+    ) as error:
         fail(" ".join(str(error).split()))
     except KeyboardInterrupt:
         print("bitgate: interrupted", file=sys.stderr)

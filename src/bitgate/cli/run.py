@@ -2,12 +2,11 @@
 
 import csv
 import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bitgate.cli.parser import Arguments, Parser, Verb
+from bitgate.cli.parser import Arguments, Parser, Verb, output_file
 from bitgate.data import check_input_size, read_sequences
 from bitgate.frozen import load
 from bitgate.runtime import Session
@@ -22,6 +21,7 @@ def add_arguments(parser: Parser) -> None:
 
 def run(arguments: Arguments, show: bool) -> dict[str, Any]:
     """Predicts, and tells the accuracy where labels are given."""
+    target = output_file(arguments.output) if arguments.output else None
     frozen = load(arguments.model)
     sequences, _, _ = read_sequences(arguments.input, class_names=frozen.class_names)
     check_input_size(sequences, frozen.input_size, arguments.input)
@@ -36,8 +36,7 @@ def run(arguments: Arguments, show: bool) -> dict[str, Any]:
         (k, name, f"{score:.6g}")
         for k, (name, score) in enumerate(zip(classes, _best(logits, frozen.output_scale), strict=True))
     ]
-    if arguments.output:
-        target = Path(arguments.output)
+    if target is not None:
         temporary = target.with_name(f".{target.name}.tmp")
         with temporary.open("w", newline="") as file:
             _write(file, rows)

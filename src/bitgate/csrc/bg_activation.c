@@ -1,9 +1,10 @@
 #include "bg_activation.h"
 
 #include "bg_shift.h"
+#include "bg_smooth.h"
 
 /* round(32768 / (1 + exp(-k / 16))), k = 0 to 192; tests compare it with the formula. */
-static const uint16_t bg_sigmoid_table[193] = {
+const uint16_t bg_sigmoid_table[193] = {
     16384, 16896, 17407, 17916, 18421, 18923, 19420, 19912, 20397, 20874, 21344, 21804, 22255, 22696, 23127, 23547,
     23955, 24352, 24737, 25110, 25471, 25819, 26155, 26479, 26790, 27090, 27377, 27653, 27917, 28169, 28411, 28642,
     28862, 29072, 29272, 29462, 29644, 29816, 29979, 30135, 30282, 30422, 30555, 30680, 30799, 30912, 31018, 31119,
@@ -20,15 +21,7 @@ static const uint16_t bg_sigmoid_table[193] = {
 };
 
 int32_t bg_smooth(int32_t u) {
-    int32_t magnitude = u < 0 ? -u : u;
-    int32_t value = BG_ONE;
-    if (magnitude < 12 * BG_ONE) {
-        int32_t k = bg_floor_shift32(magnitude, 11);
-        int32_t low = bg_sigmoid_table[k];
-        int32_t rise = bg_sigmoid_table[k + 1] - low;
-        value = low + bg_round_shift32(rise * (magnitude & 2047), 11);
-    }
-    return u < 0 ? BG_ONE - value : value;
+    return bg_smooth_inline(u);
 }
 
 int32_t bg_smooth_tanh(int32_t u) {

@@ -24,6 +24,12 @@ typedef int32_t (*bg_row_fn)(const bg_matrix *matrix, int32_t row, const int16_t
 typedef void (*bg_step_fn)(const bg_layer *layer, uint8_t state_bits, const int16_t *x, int16_t *h, int16_t *c,
                            int16_t *scratch);
 
+/**
+ * Sums of all rows of a layer, scaled: half of the divisor 2^shift, plus multiplier times input sum, plus multiplier
+ * times recurrent sum; see bg_sums.h.
+ */
+typedef void (*bg_sums_fn)(const bg_layer *layer, const int16_t *x, const int16_t *h, int32_t *sums, void *work);
+
 /** A matrix of discrete weights: packed codes and the level that each code stands for. */
 struct bg_matrix {
     bg_row_fn row_sum;     /**< kernel that fits the levels */
@@ -55,6 +61,7 @@ struct bg_layer {
     const int32_t *bias_hn;  /**< GRU: one per unit, Q15; NULL for other cells */
     uint8_t mult_per_row;    /**< 1: multipliers per row; 0: per gate */
     uint8_t product_bits;    /**< 32 or 64: width in which multiplier times sum is proven to fit */
+    bg_sums_fn sums;         /**< the steps of bg_sums.h: how rows are summed; NULL for those of bg_cells.h */
 };
 
 /** Linear layer on the last hidden state. */

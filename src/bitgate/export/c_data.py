@@ -5,7 +5,8 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from bitgate.export.c_kernels import STEP_FUNCTIONS, row_function
+from bitgate.export.c_fast import Kernels, order_weights, pad_rows
+from bitgate.export.c_kernels import STEP_FUNCTIONS, SUMS_STEP_FUNCTIONS, row_function
 from bitgate.frozen import FrozenLayer, FrozenModel, PackedMatrix, Readout, tables
 
 LINE_LENGTH = 116
@@ -30,7 +31,9 @@ def _array(c_type: str, name: str, values: NDArray[np.generic], comment: str) ->
     flat = values.reshape(-1).tolist()
     if c_type == "float":
         items = [f"{value!r}f" for value in flat]
-    elif c_type == "uint8_t" and values.ndim == 2:
+    elif c_type == "uint32_t":
+        items = [f"0x{value:08x}u" for value in flat]
+    elif c_type == "uint8_t" and name.endswith("_codes"):
         items = [f"0x{value:02x}" for value in flat]
     else:
         items = [_integer(value) for value in flat]
@@ -53,6 +56,17 @@ def _matrix_fields(matrix: PackedMatrix, name: str) -> str:
     )
 
 
+def _ordered_arrays(matrix: PackedMatrix, gates: int, kernels: Kernels, name: str, comment: str) -> list[str]:
+    ordered = order_weights(matrix, gates, kernels)
+    shape = f"{matrix.rows} rows of {matrix.columns} weights, in the order of bg_{kernels}.c"
+    return [_array("uint8_t" if ordered.itemsize == 1 else "uint32_t", f"{name}_codes", ordered, f"{comment}: {shape}")]
+
+
+def _ordered_fields(matrix: PackedMatrix, kernels: Kernels, name: str) -> str:
+    cast = "(const uint8_t *)" if kernels == "lanes" else ""
+    return f"{{.codes = {cast}{name}_codes, .rows = {matrix.rows}, .columns = {matrix.columns}, .bits = 2}}"
+
+
 def _gate_arrays(layers: Iterable[FrozenLayer]) -> list[str]:
     """Thresholds and values of every count of levels above two that occurs; smooth and step gates need none."""
     counts = sorted({n for layer in layers for n in layer.gate_levels if n > 2})
@@ -73,15 +87,21 @@ def _gates(layer: FrozenLayer, name: str) -> str:
     return f"static const bg_gate {name}_gates[{len(entries)}] = {{\n" + "\n".join(entries) + "\n};\n"
 
 
-def _layer_arrays(layer: FrozenLayer, name: str) -> list[str]:
+def _layer_arrays(layer: FrozenLayer, name: str, kernels: Kernels) -> list[str]:
     gates = " ".join(layer.gates)
     scope = "gate" if len(layer.mult_ih) == len(layer.gates) else "row"
-    parts = [
-        f"/* {name}: {layer.cell}, {layer.input_size} inputs, {layer.hidden_size} units, gate rows {gates} */\n",
-        *_matrix_arrays(layer.w_ih, f"{name}_w_ih", "input weights"),
-        *_matrix_arrays(layer.w_hh, f"{name}_w_hh", "recurrent weights"),
-        _array("int32_t", f"{name}_mult_ih", layer.mult_ih, f"multipliers of the input sums, by {scope}"),
-        _array("int32_t", f"{name}_mult_hh", layer.mult_hh, f"multipliers of the recurrent sums, by {scope}"),
+    mult_ih, mult_hh = layer.mult_ih, layer.mult_hh
+    if kernels != "plain":
+        mult_ih, mult_hh = (pad_rows(mult, len(layer.gates)) for mult in (mult_ih, mult_hh))
+    parts = [f"/* {name}: {layer.cell}, {layer.input_size} inputs, {layer.hidden_size} units, gate rows {gates} */\n"]
+    for matrix, key, comment in ((layer.w_ih, "w_ih", "input weights"), (layer.w_hh, "w_hh", "recurrent weights")):
+        if kernels == "plain":
+            parts += _matrix_arrays(matrix, f"{name}_{key}", comment)
+        else:
+            parts += _ordered_arrays(matrix, len(layer.gates), kernels, f"{name}_{key}", comment)
+    parts += [
+        _array("int32_t", f"{name}_mult_ih", mult_ih, f"multipliers of the input sums, by {scope}"),
+        _array("int32_t", f"{name}_mult_hh", mult_hh, f"multipliers of the recurrent sums, by {scope}"),
         _array("uint8_t", f"{name}_shift", layer.shift, "right shifts, by gate"),
         _array("int32_t", f"{name}_bias", layer.bias, "biases, Q15, by row"),
     ]
@@ -90,13 +110,21 @@ def _layer_arrays(layer: FrozenLayer, name: str) -> list[str]:
     return [*parts, _gates(layer, name)]
 
 
-def _layer_fields(layer: FrozenLayer, name: str) -> str:
+def _layer_fields(layer: FrozenLayer, name: str, kernels: Kernels) -> str:
     per_row = int(len(layer.mult_ih) != len(layer.gates))
     bias_hn = "NULL" if layer.bias_hn is None else f"{name}_bias_hn"
+    matrices = {
+        key: _matrix_fields(matrix, f"{name}_{key}")
+        if kernels == "plain"
+        else _ordered_fields(matrix, kernels, f"{name}_{key}")
+        for key, matrix in (("w_ih", layer.w_ih), ("w_hh", layer.w_hh))
+    }
+    step = (STEP_FUNCTIONS if kernels == "plain" else SUMS_STEP_FUNCTIONS)[layer.cell]
+    sums = "" if kernels == "plain" else f"        .sums = bg_{kernels}_sums,\n"
     return f"""    {{
-        .step = {STEP_FUNCTIONS[layer.cell]},
-        .w_ih = {_matrix_fields(layer.w_ih, f"{name}_w_ih")},
-        .w_hh = {_matrix_fields(layer.w_hh, f"{name}_w_hh")},
+        .step = {step},
+        .w_ih = {matrices["w_ih"]},
+        .w_hh = {matrices["w_hh"]},
         .gates = {name}_gates,
         .mult_ih = {name}_mult_ih,
         .mult_hh = {name}_mult_hh,
@@ -105,7 +133,7 @@ def _layer_fields(layer: FrozenLayer, name: str) -> str:
         .bias_hn = {bias_hn},
         .mult_per_row = {per_row},
         .product_bits = {layer.product_bits},
-    }},
+{sums}    }},
 """
 
 
@@ -125,10 +153,11 @@ def _readout_text(readout: Readout) -> list[str]:
     ]
 
 
-def model_source(frozen: FrozenModel, name: str) -> str:
+def model_source(frozen: FrozenModel, name: str, kernels: Kernels = "plain") -> str:
     """Text of ``<name>.c``: all constants of ``frozen``, then the structures that point to them."""
     layers = {f"layer{k}": layer for k, layer in enumerate(frozen.flat_layers)}
-    cells = '#include "bg_cells.h"\n' if layers else ""
+    header = "bg_cells.h" if kernels == "plain" else "bg_sums.h"
+    cells = f'#include "{header}"\n' if layers else ""
     parts = [f'#include "{name}.h"\n\n#include <stddef.h>\n\n{cells}#include "bg_rows.h"\n']
     for key, values, unit in (("mean", frozen.input_map.mean, "features' own units"),
                               ("gain", frozen.input_map.gain, "codes per unit of the feature")):  # fmt: skip
@@ -136,9 +165,9 @@ def model_source(frozen: FrozenModel, name: str) -> str:
         parts.append(array.replace("static const", "const"))
     parts += _gate_arrays(layers.values())
     for key, layer in layers.items():
-        parts += _layer_arrays(layer, key)
+        parts += _layer_arrays(layer, key, kernels)
     if layers:
-        fields = "".join(_layer_fields(layer, key) for key, layer in layers.items())
+        fields = "".join(_layer_fields(layer, key, kernels) for key, layer in layers.items())
         parts.append(f"static const bg_layer layers[{len(layers)}] = {{\n{fields}}};\n")
     if frozen.readout is not None:
         parts += _readout_text(frozen.readout)

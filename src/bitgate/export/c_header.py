@@ -1,15 +1,17 @@
 """The header of an exported model: sizes, the state's type and the functions."""
 
+from bitgate.export.c_fast import Kernels, scratch_size
 from bitgate.frozen import FrozenModel
 
 
-def state_sizes(frozen: FrozenModel) -> tuple[int, int]:
+def state_sizes(frozen: FrozenModel, kernels: Kernels = "plain") -> tuple[int, int]:
     """Number of int16 in the state and in the scratch of the C program; at least one, as C has no empty arrays."""
     sizes = [layer.hidden_size for layer in frozen.flat_layers]
-    return (2 * sum(sizes) if sizes else frozen.input_size), max(sizes, default=1)
+    scratch = max((scratch_size(layer, kernels) for layer in frozen.flat_layers), default=1)
+    return (2 * sum(sizes) if sizes else frozen.input_size), scratch
 
 
-def model_header(frozen: FrozenModel, name: str) -> str:
+def model_header(frozen: FrozenModel, name: str, kernels: Kernels = "plain") -> str:
     """Text of ``<name>.h``."""
     upper = name.upper()
     include = '#include "bg_readout.h"\n' if frozen.readout is not None else ""
@@ -30,18 +32,18 @@ def model_header(frozen: FrozenModel, name: str) -> str:
 extern "C" {{
 #endif
 
-{_constants(frozen, upper)}
+{_constants(frozen, upper, kernels)}
 /** State of one stream: RAM, owned by the caller. Everything a later step depends on is in values. */
 typedef struct {{
     int16_t values[{upper}_STATE_SIZE];    /**< for each layer h, then c; offsets above */
-    int16_t scratch[{upper}_SCRATCH_SIZE]; /**< working memory of a step; need not be saved */
+    {_scratch(upper, kernels)} /**< working memory of a step; need not be saved */
 }} {name}_state;
 
 extern const bg_model {name}_params;
 extern const float {name}_input_mean[{upper}_INPUT_SIZE];
 extern const float {name}_input_gain[{upper}_INPUT_SIZE];
 
-{_functions(name, upper)}{_readout_functions(name, upper) if frozen.readout is not None else ""}
+{_functions(name, upper, kernels)}{_readout_functions(name, upper) if frozen.readout is not None else ""}
 #ifdef __cplusplus
 }}
 #endif
@@ -55,8 +57,17 @@ def _summary(frozen: FrozenModel) -> str:
     return f"{frozen.input_size} inputs, layers: {sizes or 'none'}, {frozen.output_size} outputs."
 
 
-def _constants(frozen: FrozenModel, upper: str) -> str:
-    state, scratch = state_sizes(frozen)
+def _scratch(upper: str, kernels: Kernels) -> str:
+    # The sums of the fast kernels are int32 and need its alignment.
+    return (
+        f"int16_t scratch[{upper}_SCRATCH_SIZE];"
+        if kernels == "plain"
+        else f"int32_t scratch[{upper}_SCRATCH_SIZE / 2];"
+    )
+
+
+def _constants(frozen: FrozenModel, upper: str, kernels: Kernels) -> str:
+    state, scratch = state_sizes(frozen, kernels)
     classes = 0 if frozen.readout is None else frozen.output_size
     values = [
         ("INPUT_SIZE", frozen.input_size, "features per step"),
@@ -80,7 +91,8 @@ def _constants(frozen: FrozenModel, upper: str) -> str:
     return "".join(f"#define {upper}_{key} {value} /**< {meaning} */\n" for key, value, meaning in values)
 
 
-def _functions(name: str, upper: str) -> str:
+def _functions(name: str, upper: str, kernels: Kernels) -> str:
+    scratch = "state->scratch" if kernels == "plain" else "(int16_t *)(void *)state->scratch"
     return f"""/** Prepares a new state, owned by the caller: all zero. */
 static inline void {name}_init({name}_state *state) {{
     bg_model_reset(&{name}_params, state->values);
@@ -93,7 +105,7 @@ static inline void {name}_reset({name}_state *state) {{
 
 /** One step. x: {upper}_INPUT_SIZE codes within +-{upper}_CODE_LIMIT, owned by the caller. */
 static inline void {name}_step({name}_state *state, const int16_t *x) {{
-    bg_model_step(&{name}_params, state->values, state->scratch, x);
+    bg_model_step(&{name}_params, state->values, {scratch}, x);
 }}
 
 /** steps steps. x: steps * {upper}_INPUT_SIZE codes, step by step, owned by the caller. */

@@ -3,13 +3,20 @@
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
+from bitgate.export.c_fast import Kernels
 from bitgate.frozen import FrozenModel, PackedMatrix
 
 STEP_FUNCTIONS = {"lstm": "bg_lstm_step", "coupled_lstm": "bg_coupled_lstm_step", "gru": "bg_gru_step"}
 """Function of each cell; its file is ``bg_<cell>.c``."""
 
+SUMS_STEP_FUNCTIONS = {cell: f"bg_{cell}_sums_step" for cell in STEP_FUNCTIONS}
+"""Function of each cell with fast kernels; its file is ``bg_<cell>_sums.c``."""
+
 _ALWAYS = ("bg_types.h", "bg_shift.h", "bg_rows.h", "bg_model.h", "bg_model.c", "bg_input.h", "bg_input.c")
-_LAYERS = ("bg_activation.h", "bg_activation.c", "bg_layer.h", "bg_layer.c", "bg_cells.h")
+_ACTIVATION = ("bg_activation.h", "bg_activation.c", "bg_smooth.h")
+_LAYERS = (*_ACTIVATION, "bg_layer.h", "bg_layer.c", "bg_cells.h")
+_SUMS = (*_ACTIVATION, "bg_sums.h", "bg_sums.c")
+_BLOCKS = {"table": ("bg_table.c", "bg_table_block.h"), "lanes": ("bg_lanes.c",)}
 _READOUT = ("bg_readout.h", "bg_readout.c")
 
 
@@ -28,13 +35,16 @@ def row_function(matrix: PackedMatrix) -> str:
     return "bg_row_levels"
 
 
-def kernel_files(frozen: FrozenModel) -> list[str]:
+def kernel_files(frozen: FrozenModel, kernels: Kernels = "plain") -> list[str]:
     """Names of the C files of ``csrc`` that the program of ``frozen`` needs, sorted."""
     names = set(_ALWAYS)
     matrices = []
     for layer in frozen.flat_layers:
-        names |= {*_LAYERS, f"bg_{layer.cell}.c"}
-        matrices += [layer.w_ih, layer.w_hh]
+        if kernels == "plain":
+            names |= {*_LAYERS, f"bg_{layer.cell}.c"}
+            matrices += [layer.w_ih, layer.w_hh]
+        else:
+            names |= {*_SUMS, *_BLOCKS[kernels], f"bg_{layer.cell}_sums.c"}
     if frozen.readout is not None:
         names |= set(_READOUT)
         matrices.append(frozen.readout.weight)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bitgate.errors import ArgumentError, UnsupportedError
 from bitgate.export.c_data import model_source, names_source
+from bitgate.export.c_fast import Kernels, check_kernels
 from bitgate.export.c_header import model_header
 from bitgate.export.c_kernels import all_kernel_files, kernel_files, source_folder
 from bitgate.export.c_readme import model_readme
@@ -26,7 +27,9 @@ _KEYWORDS = re.compile(
 )
 
 
-def export_c99(frozen: FrozenModel, directory: str | os.PathLike[str], *, name: str = "model") -> list[Path]:
+def export_c99(
+    frozen: FrozenModel, directory: str | os.PathLike[str], *, name: str = "model", kernels: Kernels = "plain"
+) -> list[Path]:
     """Writes ``frozen`` as a C99 program into ``directory`` (docs/c-api.md).
 
     The files are made beside ``directory`` and then moved, so that nothing half-written remains. Files of the same
@@ -36,17 +39,20 @@ def export_c99(frozen: FrozenModel, directory: str | os.PathLike[str], *, name: 
         frozen: the model.
         directory: folder to write to, made if missing.
         name: C identifier that begins every symbol and file of the model.
+        kernels: how rows of weights are summed, with the same integers: "plain" for any model; "table" (ternary, at
+            most 13-bit states) and "lanes" (ternary, 8-bit states; Cortex-M4 and M7) are faster and need more RAM.
 
     Returns:
         Paths of the written files, sorted.
 
     Raises:
-        ArgumentError: ``name`` is no usable C identifier, or ``directory`` is a file.
-        UnsupportedError: the model is bidirectional.
+        ArgumentError: ``name`` is no usable C identifier, no such ``kernels``, or ``directory`` is a file.
+        UnsupportedError: the model is bidirectional, or ``kernels`` do not fit it.
     """
     target = Path(directory)
     _check(frozen, target, name)
-    texts = _texts(frozen, name)
+    check_kernels(frozen, kernels)
+    texts = _texts(frozen, name, kernels)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as temporary:
         for file_name, text in texts.items():
@@ -73,18 +79,18 @@ def _check(frozen: FrozenModel, target: Path, name: str) -> None:
         )
 
 
-def _texts(frozen: FrozenModel, name: str) -> dict[str, str]:
+def _texts(frozen: FrozenModel, name: str, kernels: Kernels) -> dict[str, str]:
     """Content of every file of the export."""
-    kernels = kernel_files(frozen)
-    texts = {kernel: (source_folder() / kernel).read_text(encoding="utf-8") for kernel in kernels}
-    texts[f"{name}.h"] = model_header(frozen, name)
-    texts[f"{name}.c"] = model_source(frozen, name)
+    fixed = kernel_files(frozen, kernels)
+    texts = {file_name: (source_folder() / file_name).read_text(encoding="utf-8") for file_name in fixed}
+    texts[f"{name}.h"] = model_header(frozen, name, kernels)
+    texts[f"{name}.c"] = model_source(frozen, name, kernels)
     if frozen.readout is not None:
         texts[f"{name}_names.c"] = names_source(frozen, name)
     texts["main.c"] = _example(name)
     sources = sorted(file_name for file_name in texts if file_name.endswith(".c"))
     texts["Makefile"] = _makefile(sources)
-    texts["README.md"] = model_readme(frozen, name, sources)
+    texts["README.md"] = model_readme(frozen, name, sources, kernels)
     return texts
 
 

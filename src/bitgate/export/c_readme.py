@@ -1,10 +1,11 @@
 """The README of an exported C program."""
 
+from bitgate.export.c_fast import Kernels
 from bitgate.export.c_header import state_sizes
 from bitgate.frozen import FrozenModel
 
 
-def model_readme(frozen: FrozenModel, name: str, sources: list[str]) -> str:
+def model_readme(frozen: FrozenModel, name: str, sources: list[str], kernels: Kernels = "plain") -> str:
     """Text of ``README.md``; ``sources`` are the C files of the example program."""
     upper = name.upper()
     limit = (1 << (frozen.state_bits - 1)) - 1
@@ -15,7 +16,7 @@ Written by bitgate. `{name}.c` holds constants only; the `bg_*` files are bitgat
 model. No allocation, no globals but constants, no recursion; integers only, except for the optional
 `{name}_quantize` in `bg_input.c`.
 
-{_sizes(frozen)}
+{_sizes(frozen, kernels)}
 ## Build and try
 
     make                                  # CC=clang make, CFLAGS=-Os make
@@ -56,15 +57,16 @@ def _result(frozen: FrozenModel, name: str) -> str:
     return f"int32_t k = {name}_predict(&state);      /* at any time; {name}_logits gives all integer logits */"
 
 
-def _sizes(frozen: FrozenModel) -> str:
+def _sizes(frozen: FrozenModel, kernels: Kernels) -> str:
     layers = ", ".join(f"{layer.cell} of {layer.hidden_size}" for layer in frozen.flat_layers) or "none"
     rows = [
         ("inputs", frozen.input_size),
         ("layers", layers),
         ("outputs", frozen.output_size),
         ("bits of inputs and hidden states", frozen.state_bits),
+        ("kernels", kernels),
         ("constants, bytes of flash", frozen.cost().flash_bytes),
-        ("state and working memory, bytes of RAM", 2 * sum(state_sizes(frozen))),
+        ("state and working memory, bytes of RAM", 2 * sum(state_sizes(frozen, kernels))),
     ]
     return "| | |\n|---|---|\n" + "".join(f"| {key} | {value} |\n" for key, value in rows)
 

@@ -1,11 +1,14 @@
 """The loop over time: one signature, several backends."""
 
+from bitgate.ops.native_kernel import SIMD_PATHS, SIMD_VARIABLE, simd_path, training_kernel_status
 from bitgate.ops.problem import LayerParameters, LoopResult, Matrix, Moments, Recurrence
 from bitgate.ops.recurrent import BACKEND_VARIABLE, choose_backend, recurrent
 from bitgate.ops.reference import product, realize
 
 __all__ = [
     "BACKEND_VARIABLE",
+    "SIMD_PATHS",
+    "SIMD_VARIABLE",
     "LayerParameters",
     "LoopResult",
     "Matrix",
@@ -15,4 +18,6 @@ __all__ = [
     "product",
     "realize",
     "recurrent",
+    "simd_path",
+    "training_kernel_status",
 ]

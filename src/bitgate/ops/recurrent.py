@@ -1,16 +1,16 @@
 """One call for the loop over time, whichever backend runs it."""
 
 import os
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 
 from bitgate.errors import ArgumentError
-from bitgate.ops import reference, vendor
+from bitgate.ops import native, reference, vendor
 from bitgate.ops.problem import LayerParameters, LoopResult, Recurrence
 
-Backend = Literal["auto", "reference", "vendor"]
+Backend = Literal["auto", "native", "vendor", "reference"]
 BACKEND_VARIABLE = "BITGATE_BACKEND"
 
 
@@ -20,7 +20,8 @@ def choose_backend(recurrence: Recurrence, params: LayerParameters, backend: str
     Args:
         recurrence: cell and gates.
         params: weights and biases.
-        backend: "reference", "vendor" or "auto"; ``$BITGATE_BACKEND`` where None, else "auto".
+        backend: "native", "vendor", "reference" or "auto", the first of these that can run the problem;
+            ``$BITGATE_BACKEND`` where None, else "auto".
 
     Raises:
         ArgumentError: an unknown name, or a backend that cannot run this problem.
@@ -28,15 +29,15 @@ def choose_backend(recurrence: Recurrence, params: LayerParameters, backend: str
     wanted = backend or os.environ.get(BACKEND_VARIABLE) or "auto"
     if wanted not in get_args(Backend):
         raise ArgumentError(f"backend: {wanted!r}, expected one of {', '.join(get_args(Backend))}")
-    why_not = vendor.refusal(recurrence, params)
-    if wanted == "vendor" and why_not:
-        raise ArgumentError(f"backend: 'vendor' cannot run this layer: {why_not}; use 'reference' or 'auto'")
-    if wanted == "auto":
-        return "reference" if why_not else "vendor"
-    return wanted
+    for name, module in (("native", native), ("vendor", vendor)):
+        why_not = module.refusal(recurrence, params) if wanted in ("auto", name) else None
+        if wanted == name and why_not:
+            raise ArgumentError(f"backend: {name!r} cannot run this layer: {why_not}; use 'reference' or 'auto'")
+        if wanted == name or (wanted == "auto" and not why_not):
+            return name
+    return "reference"
 
 
-@torch.compiler.disable  # type: ignore[untyped-decorator]
 def recurrent(
     recurrence: Recurrence,
     x: Tensor,
@@ -63,11 +64,19 @@ def recurrent(
     Returns:
         Outputs, zero behind the ends, and the state at each sequence's end (its beginning if reversed).
     """
-    run = vendor.run if choose_backend(recurrence, params, backend) == "vendor" else reference.run
+    run = _RUN[choose_backend(recurrence, params, backend)]
     if reverse:
         x = flip(x, lengths)
     result = run(recurrence, x, h, c, params, lengths)
     return result._replace(output=flip(result.output, lengths)) if reverse else result
+
+
+# torch.compile takes the native operator whole; the other two it would unroll step by step, for minutes.
+_RUN: dict[str, Any] = {
+    "native": native.run,
+    "vendor": torch.compiler.disable(vendor.run),  # type: ignore[no-untyped-call]
+    "reference": torch.compiler.disable(reference.run),  # type: ignore[no-untyped-call]
+}
 
 
 def flip(x: Tensor, lengths: Tensor | None) -> Tensor:

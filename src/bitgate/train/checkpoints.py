@@ -22,9 +22,7 @@ class AtomicCheckpoints(CheckpointIO):
         torch.save(checkpoint, temporary)
         temporary.replace(target)
 
-    def load_checkpoint(
-        self, path: Any, map_location: Any = None, weights_only: bool | None = None
-    ) -> dict[str, Any]:
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
         """Reads ``path`` to the CPU; Lightning moves the tensors on."""
         return dict(torch.load(path, map_location=map_location or "cpu", weights_only=weights_only is not False))
 

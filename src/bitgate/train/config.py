@@ -25,12 +25,12 @@ class FitConfig:
         split: "paper" as published, or "honest": by subject or recording where a set has it.
         name: name of the run's folder; made from the data, weights and seed where not given.
         runs_dir: folder that holds the runs.
-        hidden_sizes: units of each recurrent layer.
+        hidden_sizes: units of each recurrent layer, such as 64,32.
         cell: recurrent cell, lstm or gru.
         coupled: forget gate = 1 - input gate (LSTM), as in the paper.
         weights: continuous, gaussian, ternary, binary, or a count of uniform levels such as 4.
         method: r (reparametrization), lr (local reparametrization) or qat; of no effect on continuous weights.
-        gates: level counts of gates to discretize, for instance {o: 2, g: 2}.
+        gates: level counts of gates to discretize, such as o=2,g=2; in YAML {o: 2, g: 2}.
         dropout: dropout between recurrent layers.
         temperature: of the Gumbel-Softmax relaxation (method r), at the start.
         temperature_end: temperature in the last epoch, for schedules that move.
@@ -117,7 +117,8 @@ class FitConfig:
             )
         if self.prior is not None:
             expected = len(levels) if self.is_random and levels else 0
-            if len(self.prior) != expected or min(self.prior) <= 0 or not math.isclose(sum(self.prior), 1, abs_tol=1e-6):
+            is_distribution = math.isclose(sum(self.prior), 1, abs_tol=1e-6) and min(self.prior) > 0
+            if len(self.prior) != expected or not is_distribution:
                 raise ArgumentError(f"prior: {self.prior}, expected {expected} positive probabilities that sum to 1")
 
     @property

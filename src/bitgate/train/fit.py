@@ -133,6 +133,7 @@ def train(
             check_val_every_n_epoch=config.validate_every,
             accelerator=config.accelerator,
             devices=config.devices,
+            use_distributed_sampler=False,  # the batches are shared out by their own sampler
             gradient_clip_val=config.clip_norm or None,
             logger=TensorBoardLogger(run.path, name="", version=run.tensorboard.name),
             plugins=[AtomicCheckpoints()],

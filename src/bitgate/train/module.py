@@ -104,7 +104,7 @@ class ClassifierTraining(lightning.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Logs accuracies (mean over draws for the sample metric) and the mean entropy of the weights."""
         for kind, networks in self._networks.items():
-            self.log(f"val_{kind}", self._correct[kind] / (self._seen * len(networks)))
+            self.log(f"val_{kind}", self._correct[kind] / (self._seen * len(networks)), sync_dist=True)
         entropy = mean_entropy_bits(self.model)
         if entropy is not None:
             self.log("entropy_bits", entropy)

@@ -1,0 +1,35 @@
+/**
+ * @file bg_smooth.h
+ * @brief The tabulated sigmoid as inline functions, for the loops that spend their time in it.
+ */
+#ifndef BG_SMOOTH_H
+#define BG_SMOOTH_H
+
+#include "bg_shift.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** round(32768 / (1 + exp(-k / 16))), k = 0 to 192; in bg_activation.c. */
+extern const uint16_t bg_sigmoid_table[193];
+
+/** S(u) for 0 <= u < 12 * BG_ONE. */
+static inline int32_t bg_smooth_inside(int32_t u) {
+    const uint16_t *entry = &bg_sigmoid_table[bg_floor_shift32(u, 11)];
+    int32_t low = entry[0];
+    return low + bg_round_shift32((entry[1] - low) * (u & 2047), 11);
+}
+
+/** S(u), 0 to 32768, of any int32 but INT32_MIN. */
+static inline int32_t bg_smooth_inline(int32_t u) {
+    int32_t magnitude = u < 0 ? -u : u;
+    int32_t value = magnitude < 12 * BG_ONE ? bg_smooth_inside(magnitude) : BG_ONE;
+    return u < 0 ? BG_ONE - value : value;
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,108 @@
+/**
+ * @file bg_sums.h
+ * @brief Fast steps for ternary layers on small cores: first the sums of all rows, then gates and states.
+ *
+ * The same integers as bg_cells.h in fewer instructions, for more working memory. Conditions, which the export checks:
+ * levels -1, 0, 1; product_bits 32; codes of at most 13 bits (bg_table_sums) or of 8 bits (bg_lanes_sums).
+ * The weights lie in an order of their own, written by the export (bitgate/export/c_fast.py).
+ *
+ * Sums are laid out gate by gate, with bg_padded(hidden_size) int32 each; a GRU has a fourth gate behind the others,
+ * the recurrent part of n. All functions are reentrant: all memory is the caller's.
+ */
+#ifndef BG_SUMS_H
+#define BG_SUMS_H
+
+#include "bg_types.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Groups of four inputs that are tabulated at once; the export orders the weights by it. */
+#define BG_TABLE_GROUPS 8
+/** Entries of a group's table: nine rows of nine sums and a spare. */
+#define BG_TABLE_ENTRIES 90
+/** Inputs that are summed in lanes at once: 64 * 127 fits the lane. */
+#define BG_LANE_INPUTS 64
+
+/* A loop in a function of its own keeps its registers; inlined into another loop it spills them. */
+#if defined(__GNUC__)
+#define BG_SEPARATE __attribute__((noinline))
+#else
+#define BG_SEPARATE
+#endif
+
+/** Units of a gate up to a whole number of blocks of four rows. */
+static inline int32_t bg_padded(int32_t size) {
+    return (size + 3) & ~(int32_t)3;
+}
+
+/** Half of each gate's divisor into all its sums; a GRU's fourth gate has the divisor of the third. Stack: 64 bytes. */
+void bg_sums_start(const bg_layer *layer, int32_t *sums);
+
+/**
+ * Sums by tables: the 81 signed sums of every four inputs are made once and looked up by each row.
+ *
+ * @param layer  constants; flash, owned by the model
+ * @param x      layer->w_ih.columns codes of at most 13 bits, owned by the caller
+ * @param h      hidden_size codes of at most 13 bits, owned by the caller
+ * @param sums   bg_padded(hidden_size) int32 per gate (one gate more for a GRU), owned by the caller, overwritten
+ * @param work   BG_TABLE_GROUPS * BG_TABLE_ENTRIES uint16, aligned to 4 bytes, owned by the caller, overwritten
+ *
+ * Stack: under 160 bytes.
+ */
+void bg_table_sums(const bg_layer *layer, const int16_t *x, const int16_t *h, int32_t *sums, void *work);
+
+/**
+ * Sums in lanes: two rows in one multiply-accumulate of two 16-bit lanes (SMLAD; plain C without DSP instructions).
+ *
+ * Arguments as in bg_table_sums, but for
+ * - x, h: codes of 8 bits;
+ * - work: BG_LANE_INPUTS int16, aligned to 4 bytes.
+ *
+ * Stack: under 160 bytes.
+ */
+void bg_lanes_sums(const bg_layer *layer, const int16_t *x, const int16_t *h, int32_t *sums, void *work);
+
+/**
+ * One gate of all units, in place: sums become values in Q15, 0 to 32768.
+ *
+ * @param layer  constants; flash, owned by the model
+ * @param gate   index of the gate
+ * @param sums   hidden_size sums of that gate, owned by the caller, overwritten
+ *
+ * Stack: under 64 bytes.
+ */
+void bg_gate_values(const bg_layer *layer, int32_t gate, int32_t *sums);
+
+/**
+ * Hidden states of an LSTM from its output gate and cell state: o times tanh(c), rounded to n bits.
+ *
+ * @param o           size values in Q15, owned by the caller
+ * @param c           size cell states, owned by the caller
+ * @param c_shift     what makes twice a cell state Q15: 1 for Q15, 5 for Q11
+ * @param state_bits  bits n of the codes
+ * @param h           size codes, owned by the caller, overwritten
+ * @param size        number of units
+ *
+ * Stack: under 64 bytes.
+ */
+void bg_outputs(const int32_t *o, const int16_t *c, int c_shift, uint8_t state_bits, int16_t *h, int32_t size);
+
+/** Steps with the arguments of bg_cells.h, except scratch: sums, then work, aligned to 4 bytes. Stack: under 320. */
+void bg_lstm_sums_step(const bg_layer *layer, uint8_t state_bits, const int16_t *x, int16_t *h, int16_t *c,
+                       int16_t *scratch);
+
+/** As bg_lstm_sums_step, for bg_coupled_lstm_step. */
+void bg_coupled_lstm_sums_step(const bg_layer *layer, uint8_t state_bits, const int16_t *x, int16_t *h, int16_t *c,
+                               int16_t *scratch);
+
+/** As bg_lstm_sums_step, for bg_gru_step. */
+void bg_gru_sums_step(const bg_layer *layer, uint8_t state_bits, const int16_t *x, int16_t *h, int16_t *c,
+                      int16_t *scratch);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

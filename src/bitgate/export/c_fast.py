@@ -1,0 +1,107 @@
+"""Fast ternary kernels: which layers they take, the order of their weights, the memory they need (csrc/bg_sums.h)."""
+
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitgate.errors import ArgumentError, UnsupportedError
+from bitgate.frozen import FrozenLayer, FrozenModel, PackedMatrix
+
+Kernels = Literal["plain", "table", "lanes"]
+"""How rows are summed: one by one; by tables of four inputs; two rows to a multiply-accumulate of 16-bit lanes."""
+
+KERNELS: tuple[Kernels, ...] = get_args(Kernels)
+MAX_STATE_BITS = {"table": 13, "lanes": 8}
+
+BLOCK = 4  # rows that are summed side by side
+TABLE_GROUPS = 8  # groups of four inputs that are tabulated at once
+TABLE_ENTRIES = 90
+LANE_INPUTS = 64
+
+
+def check_kernels(frozen: FrozenModel, kernels: str) -> None:
+    """Refuses what ``kernels`` cannot compute.
+
+    Raises:
+        ArgumentError: no such kernels.
+        UnsupportedError: a layer that they do not fit; the message says why.
+    """
+    if kernels not in KERNELS:
+        raise ArgumentError(f"kernels: {kernels!r}, expected one of {', '.join(KERNELS)}")
+    if kernels == "plain":
+        return
+    highest = MAX_STATE_BITS[kernels]
+    if frozen.state_bits > highest:
+        raise UnsupportedError(
+            f"kernels {kernels!r}: states of {frozen.state_bits} bits, at most {highest} are possible; "
+            f"freeze with state_bits={highest}, or export with kernels='plain'"
+        )
+    if not frozen.layers:
+        raise UnsupportedError(f"kernels {kernels!r}: the model has no recurrent layer; export with kernels='plain'")
+    for k, layer in enumerate(frozen.flat_layers):
+        if any(matrix.levels.tolist() != [-1, 0, 1] for matrix in (layer.w_ih, layer.w_hh)):
+            raise UnsupportedError(
+                f"kernels {kernels!r}: the weights of layer {k} are not ternary; use kernels='plain'"
+            )
+        if layer.product_bits != 32:
+            raise UnsupportedError(
+                f"kernels {kernels!r}: layer {k} needs products of {layer.product_bits} bits, expected 32; "
+                f"use kernels='plain'"
+            )
+
+
+def padded(size: int) -> int:
+    """Units of a gate up to a whole number of blocks."""
+    return -(-size // BLOCK) * BLOCK
+
+
+def scratch_size(layer: FrozenLayer, kernels: Kernels) -> int:
+    """Number of int16 of working memory that a step of ``layer`` needs."""
+    if kernels == "plain":
+        return layer.hidden_size
+    sums = 4 if layer.cell == "gru" else len(layer.gates)
+    work = TABLE_GROUPS * TABLE_ENTRIES if kernels == "table" else LANE_INPUTS
+    return 2 * sums * padded(layer.hidden_size) + work
+
+
+def pad_rows(values: NDArray[np.int32], gates: int) -> NDArray[np.int32]:
+    """Values by row ``(gates * H,)``, each gate filled up with zeros to whole blocks; values by gate stay."""
+    if len(values) == gates:
+        return values
+    by_gate = values.reshape(gates, -1)
+    return np.pad(by_gate, ((0, 0), (0, padded(by_gate.shape[1]) - by_gate.shape[1]))).reshape(-1)
+
+
+def order_weights(matrix: PackedMatrix, gates: int, kernels: Kernels) -> NDArray[np.uint8] | NDArray[np.uint32]:
+    """The weights of ``matrix`` in the order in which the kernels read them."""
+    pass_inputs, encode = (4 * TABLE_GROUPS, _tables) if kernels == "table" else (LANE_INPUTS, _lanes)
+    units = matrix.rows // gates
+    values = matrix.values.reshape(gates, units, matrix.columns).astype(np.int64)
+    values = np.pad(values, ((0, 0), (0, padded(units) - units), (0, 0)))
+    parts = [encode(values[:, :, first : first + pass_inputs]) for first in range(0, matrix.columns, pass_inputs)]
+    return np.concatenate(parts)
+
+
+def _blocks(values: NDArray[np.int64], group: int) -> NDArray[np.int64]:
+    """Weights ``(gates, units, inputs)`` as ``(blocks, groups, rows of a block, inputs of a group)``."""
+    gates, units, inputs = values.shape
+    filled = np.pad(values, ((0, 0), (0, 0), (0, -inputs % group)))
+    return filled.reshape(gates * units // BLOCK, BLOCK, -1, group).transpose(0, 2, 1, 3)
+
+
+def _tables(values: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """A byte for four weights of a row: twice the index ``10 (3 a + b) + 3 c + d`` of their sum."""
+    digits = _blocks(values, 4) + 1
+    return (digits @ np.array([60, 20, 6, 2])).astype(np.uint8).reshape(-1)
+
+
+def _lanes(values: NDArray[np.int64]) -> NDArray[np.uint32]:
+    """A word for eight weights of two rows: by inputs 2k and 2k + 1, rotated left by 4k."""
+    blocks = _blocks(values, 8)
+    pairs = blocks.reshape(*blocks.shape[:2], 2, 2, 4, 2)  # block, group, pair of rows, row, k, half
+    lanes = (pairs[:, :, :, 0] + 1) | (pairs[:, :, :, 1] & 3) << 14  # block, group, pair of rows, k, half
+    fields = (lanes[..., 0] | lanes[..., 1] << 16).astype(np.uint64)
+    k = 4 * np.arange(4, dtype=np.uint64)
+    rotated = fields << k | fields >> (np.uint64(32) - k)
+    return (np.bitwise_or.reduce(rotated, axis=-1) & np.uint64(0xFFFF_FFFF)).astype(np.uint32).reshape(-1)

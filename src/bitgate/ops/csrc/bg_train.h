@@ -1,0 +1,95 @@
+/* The training loop over time: one layer, one direction, whole sequences; float32 or float64.
+ *
+ * Every array is row-major and belongs to the caller. T steps, B sequences, I inputs, H units, G gates; Hp is H rounded
+ * up to whole 64-byte lines (padded_size), and "padded" arrays carry zeros or finite values in the units behind H.
+ * Sequences come longest first. A NULL pointer stands for an optional array that is not there.
+ */
+#ifndef BG_TRAIN_H
+#define BG_TRAIN_H
+
+#include <stdint.h>
+
+enum { BG_TRAIN_LSTM = 0, BG_TRAIN_COUPLED_LSTM = 1, BG_TRAIN_GRU = 2 };
+enum { BG_TRAIN_PORTABLE = 0, BG_TRAIN_AVX2 = 1, BG_TRAIN_AVX512 = 2, BG_TRAIN_PATHS = 3 };
+enum { BG_TRAIN_MAX_GATES = 4 };
+
+/* What both passes share; rows lie in the gate orders ifgo, igo and rzn. */
+typedef struct {
+    int cell;
+    int64_t steps, batch, inputs, hidden, padded;
+    int levels[BG_TRAIN_MAX_GATES];        /* 0 is a smooth gate */
+    const void *edges[BG_TRAIN_MAX_GATES]; /* ascending thresholds, levels - 1 of each gate that has levels */
+    const int64_t *lengths;                /* (B,) descending, or NULL: all T */
+    const void *w_hh;                      /* (G H, H) */
+    const void *h_0, *c_0;                 /* (B, Hp) padded; c_0 NULL for a GRU */
+    void *output;                          /* (T, B, Hp): written forward, read backward; zero behind the ends */
+    void *gates;                           /* (T, B, G, Hp) values of the gates; NULL forward: keep nothing */
+    void *slopes;                          /* (T, B, G, Hp) their (pseudo-)derivatives; NULL where all are smooth */
+    void *cells;                           /* (T, B, Hp) c of every step; NULL for a GRU */
+    void *extra;                           /* (T, B, Hp) tanh(c); for a GRU the hidden state's part of n */
+} bg_train_layer;
+
+typedef struct {
+    bg_train_layer layer;
+    const void *x;                  /* (T, B, I) */
+    const void *w_ih;               /* (G H, I) */
+    const void *bias_ih, *bias_hh;  /* (G H,) or NULL */
+    void *h_n;                      /* (B, Hp) */
+    void *c_n;                      /* (B, Hp), NULL for a GRU */
+} bg_train_forward;
+
+/* Gradients that nobody needs are NULL. */
+typedef struct {
+    bg_train_layer layer;
+    const void *x, *w_ih;                /* as above */
+    const void *grad_output;             /* (T, B, Hp) padded, or NULL */
+    void *grad_h;                        /* (B, Hp): in the gradient of h_n, out that of h_0 */
+    void *grad_c;                        /* (B, Hp), likewise; NULL for a GRU */
+    void *grad_x;                        /* (T, B, Ip), I rounded up like H */
+    void *grad_w_ih, *grad_w_hh;         /* (G H, I), (G H, H) */
+    void *grad_bias_ih, *grad_bias_hh;   /* (G H,) */
+} bg_train_backward;
+
+/* One pass of one instruction set and element type; params is bg_train_forward or bg_train_backward. All sizes are in
+ * bytes and multiples of 64. */
+typedef struct {
+    int64_t (*packed_size)(const void *params);
+    void (*pack)(const void *params, void *packed);              /* once, before all shards, which only read it */
+    int64_t (*work_size)(const void *params, int64_t sequences); /* scratch of a shard */
+    void (*run)(const void *params, const void *packed, void *work, int64_t first, int64_t last);
+    void (*finish)(const void *params, void *const *works, int shards); /* once, behind all shards */
+} bg_train_pass;
+
+typedef struct {
+    bg_train_pass forward, backward;
+} bg_train_kernel;
+
+extern const bg_train_kernel bg_train_portable_f32, bg_train_portable_f64;
+#if defined(__x86_64__)
+extern const bg_train_kernel bg_train_avx2_f32, bg_train_avx2_f64, bg_train_avx512_f32, bg_train_avx512_f64;
+#endif
+
+/* Whether this processor runs the path. Reentrant, as everything here. */
+int bg_train_supports(int path);
+
+/* Runs a pass on `threads` threads (1: the caller's), denormals flushed. 0, or -1 for want of memory. */
+int bg_train_run(const bg_train_pass *pass, const void *params, int64_t batch, int threads);
+
+/* The kernel of a path that this processor supports. */
+const bg_train_kernel *bg_train_find(int path, int is_double);
+
+/* Flush denormals in this thread; returns the earlier setting for bg_train_restore. */
+unsigned bg_train_flush_denormals(void);
+void bg_train_restore(unsigned setting);
+
+static inline int bg_train_n_gates(int cell) { return cell == BG_TRAIN_LSTM ? 4 : 3; }
+
+/* Sequences of [first, last) that are longer than t, given that `alive` of them (an end index) were before. */
+static inline int64_t bg_train_alive(const bg_train_layer *p, int64_t first, int64_t alive, int64_t t) {
+    while (p->lengths && alive > first && p->lengths[alive - 1] <= t) {
+        --alive;
+    }
+    return alive;
+}
+
+#endif

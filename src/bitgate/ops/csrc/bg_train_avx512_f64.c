@@ -1,0 +1,10 @@
+/* The training kernel for AVX-512; float64. */
+#if defined(__x86_64__)
+#define BG_REAL_BITS 64
+#define BG_BYTES 64
+#define BG_TARGET "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma"
+#define BG_KERNEL bg_train_avx512_f64
+#include "bg_train_kernel.h"
+#else
+typedef int bg_train_no_such_path;
+#endif

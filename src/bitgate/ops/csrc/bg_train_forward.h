@@ -1,0 +1,234 @@
+/* Forward pass. A tile is R sequences by LANES units: it multiplies, activates and stores in one go, in registers.
+ *
+ * Accumulators: lstm i, f, g, o; coupled i, g, o; gru r, z, n of the input, n of the hidden state.
+ */
+#ifndef BG_TRAIN_FORWARD_H
+#define BG_TRAIN_FORWARD_H
+
+#include "bg_train.h"
+
+#include <string.h>
+
+#include "bg_train_vector.h"
+
+/* Packed weights: bias (A, Hp), then for each block of LANES units (I, G, LANES) of w_ih and (H, G, LANES) of w_hh. */
+INLINE int n_accumulators(int cell) { return cell == BG_TRAIN_COUPLED_LSTM ? 3 : 4; }
+
+static int64_t block_size(const bg_train_forward *p) {
+    return (p->layer.inputs + p->layer.hidden) * bg_train_n_gates(p->layer.cell) * LANES;
+}
+
+static int64_t forward_packed_size(const void *params) {
+    const bg_train_forward *p = params;
+    int64_t bias = n_accumulators(p->layer.cell) * p->layer.padded;
+    return (bias + p->layer.padded / LANES * block_size(p)) * (int64_t)sizeof(real);
+}
+
+static void pack_columns(real *to, const real *w, int64_t columns, int n_gates, int64_t hidden, int64_t unit) {
+    for (int64_t k = 0; k < columns; ++k) {
+        for (int g = 0; g < n_gates; ++g) {
+            for (int64_t j = unit; j < unit + LANES; ++j) {
+                *to++ = j < hidden ? w[(g * hidden + j) * columns + k] : 0;
+            }
+        }
+    }
+}
+
+static void pack_bias(const bg_train_forward *p, real *to) {
+    const real *biases[2] = {p->bias_ih, p->bias_hh};
+    int64_t hidden = p->layer.hidden, padded = p->layer.padded;
+    int is_gru = p->layer.cell == BG_TRAIN_GRU;
+    memset(to, 0, sizeof(real) * (size_t)(n_accumulators(p->layer.cell) * padded));
+    for (int side = 0; side < 2; ++side) {
+        for (int g = 0; biases[side] && g < bg_train_n_gates(p->layer.cell); ++g) {
+            real *row = to + (g + (is_gru && side == 1 && g == 2)) * padded;
+            for (int64_t j = 0; j < hidden; ++j) {
+                row[j] += biases[side][g * hidden + j];
+            }
+        }
+    }
+}
+
+static void forward_pack(const void *params, void *packed) {
+    const bg_train_forward *p = params;
+    const bg_train_layer *l = &p->layer;
+    int n_gates = bg_train_n_gates(l->cell);
+    real *to = packed;
+    pack_bias(p, to);
+    to += n_accumulators(l->cell) * l->padded;
+    for (int64_t unit = 0; unit < l->padded; unit += LANES) {
+        pack_columns(to, p->w_ih, l->inputs, n_gates, l->hidden, unit);
+        to += l->inputs * n_gates * LANES;
+        pack_columns(to, l->w_hh, l->hidden, n_gates, l->hidden, unit);
+        to += l->hidden * n_gates * LANES;
+    }
+}
+
+/* What one step reads and writes; rows are sequences. */
+typedef struct {
+    const real *x, *h;                           /* (B, I), (B, Hp) */
+    real *c, *output;                            /* (B, Hp), c in place */
+    real *gates, *slopes, *cells, *extra;        /* this step's part of what is kept, or NULL */
+    const real *weights, *bias;
+    int64_t row, unit;                           /* where the tile begins */
+} step_view;
+
+/* acc += R rows of a, `stride` apart, times a packed block of N gates; its last gate adds to acc[last]. */
+INLINE void multiply(vec (*acc)[4], const real *a, int64_t stride, int64_t columns, const real *weights, const int R,
+                     const int N, const int last) {
+    for (int64_t k = 0; k < columns; ++k, weights += N * LANES) {
+        vec w[4];
+        UNROLL for (int g = 0; g < N; ++g) { w[g] = load(weights + g * LANES); }
+        UNROLL for (int r = 0; r < R; ++r) {
+            const vec value = splat(a[r * stride + k]);
+            UNROLL for (int g = 0; g < N - 1; ++g) { acc[r][g] += value * w[g]; }
+            acc[r][last] += value * w[N - 1];
+        }
+    }
+}
+
+INLINE vec keep_gate(const bg_train_layer *l, const step_view *s, int64_t at, int g, vec preact, int is_tanh) {
+    vec slope, value = activate(preact, l->edges[g], l->levels[g], is_tanh, &slope);
+    if (s->gates) {
+        store(s->gates + at + g * l->padded, value);
+    }
+    if (s->slopes) {
+        store(s->slopes + at + g * l->padded, slope);
+    }
+    return value;
+}
+
+INLINE void lstm_end(const bg_train_layer *l, const step_view *s, int64_t row, const vec *acc, int is_coupled) {
+    int64_t at = row * l->padded + s->unit, gates_at = row * (4 - is_coupled) * l->padded + s->unit;
+    vec i = keep_gate(l, s, gates_at, 0, acc[0], 0);
+    vec f = is_coupled ? 1 - i : keep_gate(l, s, gates_at, 1, acc[1], 0);
+    vec g = keep_gate(l, s, gates_at, 2 - is_coupled, acc[2 - is_coupled], 1);
+    vec o = keep_gate(l, s, gates_at, 3 - is_coupled, acc[3 - is_coupled], 0);
+    vec c = f * load(s->c + at) + i * g, squashed = vec_tanh(c);
+    store(s->c + at, c);
+    store(s->output + at, o * squashed);
+    if (s->gates) {
+        store(s->cells + at, c);
+        store(s->extra + at, squashed);
+    }
+}
+
+INLINE void gru_end(const bg_train_layer *l, const step_view *s, int64_t row, const vec *acc) {
+    int64_t at = row * l->padded + s->unit, gates_at = row * 3 * l->padded + s->unit;
+    vec r = keep_gate(l, s, gates_at, 0, acc[0], 0);
+    vec z = keep_gate(l, s, gates_at, 1, acc[1], 0);
+    vec n = keep_gate(l, s, gates_at, 2, acc[2] + r * acc[3], 1);
+    store(s->output + at, (1 - z) * n + z * load(s->h + at));
+    if (s->gates) {
+        store(s->extra + at, acc[3]);
+    }
+}
+
+INLINE void tile(const bg_train_layer *l, const step_view *s, int64_t inputs, const int R, const int cell) {
+    const int N = cell == BG_TRAIN_LSTM ? 4 : 3, A = n_accumulators(cell);
+    vec acc[MOST_ROWS][4];
+    UNROLL for (int r = 0; r < R; ++r) {
+        UNROLL for (int g = 0; g < A; ++g) { acc[r][g] = load(s->bias + g * l->padded + s->unit); }
+    }
+    multiply(acc, s->x + s->row * inputs, inputs, inputs, s->weights, R, N, N - 1);
+    multiply(acc, s->h + s->row * l->padded, l->padded, l->hidden, s->weights + inputs * N * LANES, R, N, A - 1);
+    UNROLL for (int r = 0; r < R; ++r) {
+        if (cell == BG_TRAIN_GRU) {
+            gru_end(l, s, s->row + r, acc[r]);
+        } else {
+            lstm_end(l, s, s->row + r, acc[r], cell == BG_TRAIN_COUPLED_LSTM);
+        }
+    }
+}
+
+/* Sequences [first, last) of one step, all units: one block of weights stays in the L1 cache for all sequences. */
+INLINE void step(const bg_train_forward *p, step_view *s, const real *packed, int64_t first, int64_t last,
+                 const int cell) {
+    const bg_train_layer *l = &p->layer;
+    const int R = n_accumulators(cell) == 3 ? ROWS_OF_3 : ROWS_OF_4;
+    s->bias = packed;
+    s->weights = packed + n_accumulators(cell) * l->padded;
+    for (s->unit = 0; s->unit < l->padded; s->unit += LANES, s->weights += block_size(p)) {
+        for (s->row = first; s->row + R <= last; s->row += R) {
+            tile(l, s, p->layer.inputs, R, cell);
+        }
+        for (; s->row + 2 <= last; s->row += 2) {
+            tile(l, s, p->layer.inputs, 2, cell);
+        }
+        for (; s->row < last; ++s->row) {
+            tile(l, s, p->layer.inputs, 1, cell);
+        }
+    }
+}
+
+static real *at_step(void *array, int64_t t, int64_t row_size, int64_t batch) {
+    return array ? (real *)array + t * batch * row_size : NULL;
+}
+
+static void zero_rows(void *array, int64_t t, int64_t row_size, int64_t batch, int64_t first, int64_t last) {
+    if (array && last > first) {
+        real *from = at_step(array, t, row_size, batch) + first * row_size;
+        memset(from, 0, sizeof(real) * (size_t)((last - first) * row_size));
+    }
+}
+
+static void zero_behind(const bg_train_layer *l, int64_t t, int64_t first, int64_t last) {
+    int64_t wide = bg_train_n_gates(l->cell) * l->padded;
+    zero_rows(l->output, t, l->padded, l->batch, first, last);
+    zero_rows(l->gates, t, wide, l->batch, first, last);
+    zero_rows(l->slopes, t, wide, l->batch, first, last);
+    zero_rows(l->cells, t, l->padded, l->batch, first, last);
+    zero_rows(l->extra, t, l->padded, l->batch, first, last);
+}
+
+static void write_last_h(const bg_train_forward *p, int64_t first, int64_t last) {
+    const bg_train_layer *l = &p->layer;
+    for (int64_t b = first; b < last; ++b) {
+        int64_t t = l->lengths ? l->lengths[b] : l->steps;
+        t = t < l->steps ? t : l->steps;
+        const real *from = t > 0 ? at_step(l->output, t - 1, l->padded, l->batch) : (const real *)l->h_0;
+        memcpy((real *)p->h_n + b * l->padded, from + b * l->padded, sizeof(real) * (size_t)l->padded);
+    }
+}
+
+static int64_t forward_work_size(const void *params, int64_t sequences) {
+    (void)params, (void)sequences;
+    return 0;
+}
+
+static void forward_finish(const void *params, void *const *works, int shards) {
+    (void)params, (void)works, (void)shards;
+}
+
+static void forward(const void *params, const void *packed, void *work, int64_t first, int64_t last) {
+    (void)work;
+    const bg_train_forward *p = params;
+    const bg_train_layer *l = &p->layer;
+    int64_t B = l->batch, wide = bg_train_n_gates(l->cell) * l->padded, alive = last;
+    step_view s = {.c = p->c_n};
+    if (p->c_n) {
+        size_t bytes = sizeof(real) * (size_t)((last - first) * l->padded);
+        memcpy(s.c + first * l->padded, (const real *)l->c_0 + first * l->padded, bytes);
+    }
+    for (int64_t t = 0; t < l->steps; ++t) {
+        alive = bg_train_alive(l, first, alive, t);
+        zero_behind(l, t, alive, last);
+        s.x = (const real *)p->x + t * B * p->layer.inputs;
+        s.h = t > 0 ? s.output : (const real *)l->h_0;
+        s.output = at_step(l->output, t, l->padded, B);
+        s.gates = at_step(l->gates, t, wide, B);
+        s.slopes = at_step(l->slopes, t, wide, B);
+        s.cells = at_step(l->cells, t, l->padded, B);
+        s.extra = at_step(l->extra, t, l->padded, B);
+        if (l->cell == BG_TRAIN_LSTM) {
+            step(p, &s, packed, first, alive, BG_TRAIN_LSTM);
+        } else if (l->cell == BG_TRAIN_COUPLED_LSTM) {
+            step(p, &s, packed, first, alive, BG_TRAIN_COUPLED_LSTM);
+        } else {
+            step(p, &s, packed, first, alive, BG_TRAIN_GRU);
+        }
+    }
+    write_last_h(p, first, last);
+}
+
+#endif

@@ -1,0 +1,106 @@
+/* bitgate._train: the training kernels for Python. Pointers are addresses; ops/native_kernel.py checks what they
+ * point to, and nothing else calls this module. */
+#include <Python.h>
+
+#include "bg_train.h"
+
+typedef unsigned long long address;
+
+static const void *pointer(address a) { return (const void *)(uintptr_t)a; }
+
+/* (cell, T, B, I, H, Hp, levels of 4, edges of 4, lengths, w_hh, h_0, c_0, output, gates, slopes, cells, extra) */
+static int read_layer(PyObject *tuple, bg_train_layer *l) {
+    long long sizes[5];
+    address e[4], a[9];
+    if (!PyArg_ParseTuple(tuple, "iLLLLL(iiii)(KKKK)KKKKKKKKK", &l->cell, &sizes[0], &sizes[1], &sizes[2], &sizes[3],
+                          &sizes[4], &l->levels[0], &l->levels[1], &l->levels[2], &l->levels[3], &e[0], &e[1], &e[2],
+                          &e[3], &a[0], &a[1], &a[2], &a[3], &a[4], &a[5], &a[6], &a[7], &a[8])) {
+        return 0;
+    }
+    l->steps = sizes[0], l->batch = sizes[1], l->inputs = sizes[2], l->hidden = sizes[3], l->padded = sizes[4];
+    for (int g = 0; g < 4; ++g) {
+        l->edges[g] = pointer(e[g]);
+    }
+    l->lengths = pointer(a[0]), l->w_hh = pointer(a[1]), l->h_0 = pointer(a[2]), l->c_0 = pointer(a[3]);
+    l->output = (void *)pointer(a[4]), l->gates = (void *)pointer(a[5]), l->slopes = (void *)pointer(a[6]);
+    l->cells = (void *)pointer(a[7]), l->extra = (void *)pointer(a[8]);
+    return 1;
+}
+
+static PyObject *run(const bg_train_pass *pass, const void *params, const bg_train_layer *l, int threads) {
+    int status;
+    Py_BEGIN_ALLOW_THREADS
+    status = bg_train_run(pass, params, l->batch, threads);
+    Py_END_ALLOW_THREADS
+    return status < 0 ? PyErr_NoMemory() : Py_NewRef(Py_None);
+}
+
+static int check(const bg_train_layer *l, int path, int is_double) {
+    int line = is_double ? 8 : 16;
+    if (!bg_train_supports(path) || l->cell < BG_TRAIN_LSTM || l->cell > BG_TRAIN_GRU || l->hidden < 1 ||
+        l->padded < l->hidden || l->padded % line != 0 || l->steps < 0 || l->batch < 0 || l->inputs < 0) {
+        PyErr_SetString(PyExc_ValueError, "bitgate._train: impossible sizes, or a path this processor lacks");
+        return 0;
+    }
+    return 1;
+}
+
+PyDoc_STRVAR(forward_doc, "forward(path, is_double, threads, layer, x, w_ih, bias_ih, bias_hh, h_n, c_n)");
+
+static PyObject *forward(PyObject *module, PyObject *args) {
+    (void)module;
+    int path, is_double, threads;
+    PyObject *layer;
+    address a[6];
+    bg_train_forward p;
+    if (!PyArg_ParseTuple(args, "ipiO!KKKKKK", &path, &is_double, &threads, &PyTuple_Type, &layer, &a[0], &a[1], &a[2],
+                          &a[3], &a[4], &a[5]) ||
+        !read_layer(layer, &p.layer) || !check(&p.layer, path, is_double)) {
+        return NULL;
+    }
+    p.x = pointer(a[0]), p.w_ih = pointer(a[1]), p.bias_ih = pointer(a[2]), p.bias_hh = pointer(a[3]);
+    p.h_n = (void *)pointer(a[4]), p.c_n = (void *)pointer(a[5]);
+    return run(&bg_train_find(path, is_double)->forward, &p, &p.layer, threads);
+}
+
+PyDoc_STRVAR(backward_doc, "backward(path, is_double, threads, layer, x, w_ih, grad_output, grad_h, grad_c, grad_x,\n"
+                           "         grad_w_ih, grad_w_hh, grad_bias_ih, grad_bias_hh)");
+
+static PyObject *backward(PyObject *module, PyObject *args) {
+    (void)module;
+    int path, is_double, threads;
+    PyObject *layer;
+    address a[10];
+    bg_train_backward p;
+    if (!PyArg_ParseTuple(args, "ipiO!KKKKKKKKKK", &path, &is_double, &threads, &PyTuple_Type, &layer, &a[0], &a[1],
+                          &a[2], &a[3], &a[4], &a[5], &a[6], &a[7], &a[8], &a[9]) ||
+        !read_layer(layer, &p.layer) || !check(&p.layer, path, is_double)) {
+        return NULL;
+    }
+    p.x = pointer(a[0]), p.w_ih = pointer(a[1]), p.grad_output = pointer(a[2]);
+    p.grad_h = (void *)pointer(a[3]), p.grad_c = (void *)pointer(a[4]), p.grad_x = (void *)pointer(a[5]);
+    p.grad_w_ih = (void *)pointer(a[6]), p.grad_w_hh = (void *)pointer(a[7]);
+    p.grad_bias_ih = (void *)pointer(a[8]), p.grad_bias_hh = (void *)pointer(a[9]);
+    return run(&bg_train_find(path, is_double)->backward, &p, &p.layer, threads);
+}
+
+PyDoc_STRVAR(supports_doc, "supports(path): whether this processor runs it (0 portable, 1 AVX2, 2 AVX-512).");
+
+static PyObject *supports(PyObject *module, PyObject *path) {
+    (void)module;
+    long value = PyLong_AsLong(path);
+    return value == -1 && PyErr_Occurred() ? NULL : PyBool_FromLong(bg_train_supports((int)value));
+}
+
+static PyMethodDef methods[] = {
+    {"forward", forward, METH_VARARGS, forward_doc},
+    {"backward", backward, METH_VARARGS, backward_doc},
+    {"supports", supports, METH_O, supports_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT, "bitgate._train", "Training kernels; see bitgate.ops.", -1, methods, NULL, NULL, NULL, NULL,
+};
+
+PyMODINIT_FUNC PyInit__train(void) { return PyModule_Create(&definition); }

@@ -1,0 +1,215 @@
+"""The C kernel against the reference: outputs, states and all gradients, on every path this processor has."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from bitgate.cells import CELL_GATES, CellKind
+from bitgate.errors import ArgumentError, ShapeError
+from bitgate.ops import SIMD_PATHS, native_backward, native_kernel, simd_path, training_kernel_status
+from bitgate.ops.native_op import recurrent_layer
+from tests.ops.problems import Problem
+from tests.tolerances import EXACT, FLOAT32_ROUNDING, FLOAT64_PARITY, assert_near
+
+if native_kernel.extension is None:
+    pytest.skip("bitgate._train is not built", allow_module_level=True)
+
+HERE = [path for number, path in enumerate(SIMD_PATHS) if native_kernel.extension.supports(number)]
+PATHS = [
+    pytest.param(path, marks=[] if path in HERE else pytest.mark.skip(f"this processor has no {path}"))
+    for path in SIMD_PATHS
+]
+TOLERANCES = {torch.float32: FLOAT32_ROUNDING, torch.float64: FLOAT64_PARITY}
+DTYPES = list(TOLERANCES)
+
+
+@st.composite
+def problems(draw: st.DrawFn) -> Problem:
+    """Sizes around those of lines, vectors and tiles."""
+    cell: CellKind = draw(st.sampled_from(sorted(CELL_GATES)))
+    hidden = draw(st.sampled_from([1, 2, 7, 8, 9, 15, 16, 17, 32, 35, 48]))
+    batch, steps = draw(st.sampled_from([1, 2, 3, 5, 8, 13, 70])), draw(st.integers(1, 6))
+    lengths = st.lists(st.integers(1, steps), min_size=batch, max_size=batch)
+    features = draw(st.sampled_from([1, 2, 5, 6, 11, 16, 40]))
+    return Problem(
+        cell=cell,
+        gates=tuple(draw(st.sampled_from([0, 0, 2, 3, 8])) for _ in CELL_GATES[cell]),
+        hidden=hidden,
+        features=features,
+        lengths=draw(st.none() | lengths.map(lambda found: tuple(sorted(found, reverse=True)))),
+        batch=batch,
+        steps=steps,
+        bias=draw(st.booleans()),
+        reverse=draw(st.booleans()),
+        seed=draw(st.integers(0, 999)),
+        gain=(hidden + features) ** -0.5,
+    )
+
+
+def assert_parity(actual: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
+    """By the norm of each array: single elements of a gradient may cancel to nothing."""
+    assert list(actual) == list(expected)
+    for name, value in expected.items():
+        assert actual[name].dtype == value.dtype
+        tolerance, error = TOLERANCES[value.dtype], float((actual[name] - value).norm())
+        bound = tolerance.rtol * float(value.norm()) + tolerance.atol * value.numel() ** 0.5
+        assert error <= bound, f"{name} differs by {error:.1e}, norm {float(value.norm()):.1e}"
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("path", PATHS)
+def test_native_equals_reference(path: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BITGATE_SIMD", path)
+
+    @settings(max_examples=60)
+    @given(problem=problems())
+    def check(problem: Problem) -> None:
+        assert_parity(problem.with_gradients("native", dtype), problem.with_gradients("reference", dtype))
+
+    check()
+
+
+EVERY_CELL = [Problem("lstm", (0, 0, 0, 0)), Problem("coupled_lstm", (0, 2, 3)), Problem("gru", (4, 0, 2))]
+
+
+@pytest.mark.parametrize("problem", EVERY_CELL)
+@pytest.mark.parametrize("change", ["bias", "reverse", "lengths", "seed", "gates"])
+def test_another_problem_is_noticed(problem: Problem, change: str) -> None:
+    others = {
+        "bias": problem.but(bias=False),
+        "reverse": problem.but(reverse=True),
+        "lengths": problem.but(lengths=(5, 3, 2)),
+        "seed": problem.but(seed=1),
+        "gates": problem.but(gates=(5, *problem.gates[1:])),
+    }
+    expected, actual = problem.with_gradients("reference"), others[change].with_gradients("native")
+    with pytest.raises(AssertionError, match="output differs"):
+        assert_parity({name: actual.get(name, value) for name, value in expected.items()}, expected)
+
+
+def test_a_wrong_slope_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    named = native_backward.named
+    monkeypatch.setattr(native_backward, "named", lambda *arrays: {**named(*arrays), "slopes": None})
+    for problem in EVERY_CELL[1:]:
+        expected, actual = problem.with_gradients("reference"), problem.with_gradients("native")
+        with pytest.raises(AssertionError, match="gradient of x differs"):
+            assert_parity(actual, expected)
+
+
+@pytest.mark.parametrize("cell", sorted(CELL_GATES))
+@pytest.mark.parametrize("lengths", [None, (3, 1)])
+def test_gradients_are_finite_differences(cell: CellKind, lengths: tuple[int, ...] | None) -> None:
+    problem = Problem(cell, (0,) * len(CELL_GATES[cell]), hidden=3, batch=2, steps=3, lengths=lengths)
+    tensors = problem.tensors()
+
+    def outputs(*values: Tensor) -> tuple[Tensor, ...]:
+        result = problem.run(dict(zip(tensors, values, strict=True)), "native")
+        return tuple(value for value in result if value is not None)
+
+    assert torch.autograd.gradcheck(outputs, tuple(tensors.values()))
+
+
+def arguments(problem: Problem, *, keep: bool = True) -> tuple[object, ...]:
+    t = problem.tensors()
+    names = ("x", "h", "c", "w_ih", "w_hh", "bias_ih", "bias_hh")
+    lengths = None if problem.lengths is None else torch.tensor(problem.lengths)
+    return (*(t.get(name) for name in names), lengths, problem.cell, list(problem.gates), keep)
+
+
+@pytest.mark.parametrize("problem", EVERY_CELL)
+def test_opcheck(problem: Problem) -> None:
+    found = torch.library.opcheck(recurrent_layer, arguments(problem))
+    assert len(found) == 4
+    assert set(found.values()) == {"SUCCESS"}
+
+
+def test_nothing_is_kept_without_gradients() -> None:
+    args = arguments(EVERY_CELL[1], keep=False)
+    with torch.no_grad():
+        kept, fresh = recurrent_layer(*arguments(EVERY_CELL[1])), recurrent_layer(*args)
+    assert [saved.numel() for saved in fresh[3:]] == [0, 0, 0, 0]
+    for a, b in zip(kept[:3], fresh[:3], strict=True):
+        assert_near(a, b, EXACT)
+
+
+@pytest.mark.parametrize("threads", [2, 3, 200])
+@pytest.mark.parametrize("problem", EVERY_CELL)
+def test_threads_change_nothing(problem: Problem, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = problem.but(batch=7, lengths=(5, 5, 4, 3, 3, 1, 1))
+    expected = problem.with_gradients("native")
+    monkeypatch.setattr(native_kernel, "_FLOPS_PER_THREAD", 1)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    actual = problem.with_gradients("native")
+    assert_near(actual["output"], expected["output"], EXACT)
+    assert_parity(actual, expected)
+
+
+@pytest.fixture(params=[False, True])
+def flushing(request: pytest.FixtureRequest) -> Iterator[bool]:
+    torch.set_flush_denormal(request.param)
+    yield request.param
+    torch.set_flush_denormal(False)
+
+
+def test_denormals_are_flushed_inside_and_only_there(flushing: bool) -> None:
+    """With zero weights f = i = 1/2 and g = 0: c halves at every step, into the denormals of float32."""
+    x, w, state = torch.zeros(12, 1, 1), torch.zeros(4, 1), torch.full((1, 1), 1e-37)
+    c = recurrent_layer(x, state, state, w, w, None, None, None, "lstm", [0] * 4, False)[2]
+    assert float(c) == 0.0
+    tiny = torch.tensor([2e-38]) / 2**10
+    assert (float(tiny) == 0.0) == flushing, "the caller's setting has changed"
+
+
+def test_a_path_is_forced_or_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert simd_path() == HERE[-1]
+    monkeypatch.setenv("BITGATE_SIMD", "portable")
+    assert simd_path() == "portable"
+    assert "path portable" in training_kernel_status()
+    monkeypatch.setenv("BITGATE_SIMD", "mmx")
+    with pytest.raises(ArgumentError, match="BITGATE_SIMD: 'mmx', expected one of portable"):
+        simd_path()
+
+    class OldProcessor:
+        supports = staticmethod(lambda number: number == 0)
+
+    monkeypatch.setattr(native_kernel, "extension", OldProcessor)
+    monkeypatch.setenv("BITGATE_SIMD", "avx512")
+    with pytest.raises(ArgumentError, match="BITGATE_SIMD: 'avx512', this processor runs portable"):
+        simd_path()
+
+
+def test_wrong_arrays_are_refused() -> None:
+    x, h, c, w_ih, w_hh, *rest = arguments(EVERY_CELL[0])
+    assert isinstance(w_ih, Tensor)
+    assert isinstance(c, Tensor)
+    assert isinstance(x, Tensor)
+    with pytest.raises(ShapeError, match=r"w_ih: expected torch.float64 of shape .16, 3."):
+        recurrent_layer(x, h, c, w_ih[:8], w_hh, *rest)
+    with pytest.raises(ShapeError, match=r"c_0: expected torch.float64"):
+        recurrent_layer(x, h, c.float(), w_ih, w_hh, *rest)
+    with pytest.raises(ShapeError, match="x: expected float32 or float64"):
+        recurrent_layer(x.half(), h, c, w_ih, w_hh, *rest)
+    rest[2] = torch.tensor([1, 3, 5])
+    with pytest.raises(ArgumentError, match=r"lengths: .1, 3, 5., expected the longest sequence first"):
+        recurrent_layer(x, h, c, w_ih, w_hh, *rest)
+
+
+def test_nan_is_not_swallowed() -> None:
+    problem = EVERY_CELL[0].but(lengths=None)
+    tensors = problem.tensors()
+    tensors["x"].data[0, 1, 0] = float("nan")
+    output = problem.run(tensors, "native").output
+    assert output[:, 1].isnan().all()
+    assert output[:, ::2].isfinite().all()
+
+
+def test_large_preactivations_saturate() -> None:
+    problem = EVERY_CELL[0].but(lengths=None, gain=1e4)
+    assert_parity(
+        {"output": problem.run(problem.tensors(torch.float32), "native").output.detach()},
+        {"output": problem.run(problem.tensors(torch.float32), "reference").output.detach()},
+    )
