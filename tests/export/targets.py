@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from bitgate import export
+from bitgate.export.c_fast import Kernels
 from bitgate.export.difference import Difference, find_difference, reference
 from bitgate.export.targets import TARGETS, Image, build_image, execute
 from bitgate.frozen import FrozenModel, PackedMatrix
@@ -41,9 +42,9 @@ def random_lengths(rng: np.random.Generator, model: FrozenModel) -> list[np.ndar
     return [rng.normal(size=(steps, model.input_size)).astype(np.float32) + shift for steps in LENGTHS]
 
 
-def build(model: FrozenModel, folder: Path, target: str) -> Image:
-    export.c99(model, folder)
-    return build_image(model, folder, TARGETS[target], optimize="O2")
+def build(model: FrozenModel, folder: Path, target: str, kernels: Kernels = "plain") -> Image:
+    export.c99(model, folder, kernels=kernels)
+    return build_image(model, folder, TARGETS[target], kernels=kernels)
 
 
 def compare(model: FrozenModel, image: Image, sequences: list[np.ndarray]) -> Difference | None:

@@ -106,7 +106,7 @@ def test_blocks_count_what_single_instructions_count(tmp_path: Path, target: str
     machine = Processor(image.target, image.path)
     executed = []
     machine._engine.hook_add(unicorn.UC_HOOK_CODE, lambda engine, address, size, data: executed.append(address))
-    _, counts, readout = Driver(machine, model, image.name).run(codes)
+    _, counts, readout = Driver(machine, model, image.name, image.kernels).run(codes)
     reset = execute(image, model, [codes]).step_counts.sum() - sum(counts)
     assert reset == 0
     before = len(executed)
