@@ -19,10 +19,10 @@ from bitgate.train import FitConfig, Run, build_model, evaluate, fit, load_run_d
 
 RESULTS = Path(__file__).parent / "results" / "frozen.json"
 CONFIGS = {
-    "mnist-strokes": {"hidden_sizes": (64, 32), "epochs": 12},
-    "auslan": {"hidden_sizes": (64, 32), "epochs": 30},
-    "uci-har": {"hidden_sizes": (128, 64), "epochs": 8},
-    "epileptic": {"hidden_sizes": (32, 16), "epochs": 12},
+    "mnist-strokes": {"hidden_sizes": (64, 32), "epochs": 8},
+    "auslan": {"hidden_sizes": (64, 32), "epochs": 25},
+    "uci-har": {"hidden_sizes": (128, 64), "epochs": 5},
+    "epileptic": {"hidden_sizes": (32, 16), "epochs": 10},
 }
 STATE_BITS = (8, 13, 16)
 

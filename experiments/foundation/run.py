@@ -31,6 +31,11 @@ def rows() -> list[dict[str, Any]]:
     return [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.exists() else []
 
 
+def is_of(row: dict[str, Any], cell: dict[str, Any]) -> bool:
+    """Whether a result belongs to a cell as the grid has it now: another number of epochs is another experiment."""
+    return bool(row["cell"] == cell["name"] and row["epochs"] == cell["epochs"])
+
+
 def commit() -> str:
     """Commit that the code runs from."""
     command = ["git", "-C", str(HERE), "rev-parse", "--short", "HEAD"]
@@ -39,13 +44,13 @@ def commit() -> str:
 
 def run_trial(grid: dict[str, Any], cell: dict[str, Any], seed: int, runs_dir: str) -> None:
     """Trains one cell with one seed and appends its row, unless it is done or another process has it."""
-    if any(row["cell"] == cell["name"] and row["seed"] == seed for row in rows()):
+    if any(is_of(row, cell) and row["seed"] == seed for row in rows()):
         return
     options = {k: v for k, v in cell.items() if k not in ("name", "published")}
     config = FitConfig(
         **{**grid["common"], "hidden_sizes": tuple(grid["common"]["hidden_sizes"]), **options},
         seed=seed,
-        name=f"{grid['experiment']}-{cell['name']}-seed{seed}",
+        name=f"{grid['experiment']}-{cell['name']}-{cell['epochs']}epochs-seed{seed}",
         runs_dir=runs_dir,
     )
     lock = Path(runs_dir) / f"{config.run_name}.lock"
@@ -79,19 +84,17 @@ def run_trial(grid: dict[str, Any], cell: dict[str, Any], seed: int, runs_dir: s
 
 
 def table(grid: dict[str, Any]) -> Table:
-    """Ours beside the published figures, in %."""
-    result = Table(
-        "weights and method", "metric", "published", "ours", "difference", "trials", title="Test accuracy, %"
-    )
+    """Ours beside the published figures, in %; results of earlier, shorter grids in rows of their own."""
+    result = Table("method", "epochs", "metric", "published", "ours", "difference", "trials", title="Test accuracy, %")
     for cell in grid["cells"]:
-        for metric, (mean, std) in cell["published"].items():
-            values = [100 * row["test"][metric] for row in rows() if row["cell"] == cell["name"]]
-            if not values:
-                continue
-            spread = f" ± {np.std(values, ddof=1):.2f}" if len(values) > 1 else ""
-            ours, difference = f"{np.mean(values):.2f}{spread}", f"{np.mean(values) - mean:+.2f}"
-            name = f"{cell['weights']}, {cell['name']}" if cell["name"] != cell["weights"] else cell["name"]
-            result.add_row(name, metric, f"{mean:.2f} ± {std:.2f}", ours, difference, str(len(values)))
+        found = [row for row in rows() if row["cell"] == cell["name"]]
+        for epochs in sorted({row["epochs"] for row in found}):
+            for metric, (mean, std) in cell["published"].items():
+                values = [100 * row["test"][metric] for row in found if row["epochs"] == epochs]
+                spread = f" ± {np.std(values, ddof=1):.2f}" if len(values) > 1 else ""
+                ours, difference = f"{np.mean(values):.2f}{spread}", f"{np.mean(values) - mean:+.2f}"
+                published = f"{mean:.2f} ± {std:.2f}"
+                result.add_row(cell["name"], str(epochs), metric, published, ours, difference, str(len(values)))
     return result
 
 

@@ -63,69 +63,100 @@ static inline void bg_add_lanes(int32_t sum, int32_t mult0, int32_t mult1, int32
     sums[1] += mult1 * ((sum - first) >> 14);
 }
 
-/* One gate over up to 64 inputs, with step 0 for a multiplier per gate and 1 for one per row; returns the next
- * words. Words: by four rows, for every eight inputs that of rows 0 and 1, then that of rows 2 and 3. */
-BG_SEPARATE static const uint32_t *bg_lanes_gate(const uint32_t *words, const uint32_t *inputs, const uint32_t *end,
-                                     int32_t total, const int32_t *mult, int32_t step, int32_t *sums,
-                                     int32_t padded) {
-    int32_t mult0 = mult[0];
-    for (const int32_t *last = sums + padded; sums < last; sums += 4) {
-        const uint32_t *x = inputs;
-        int32_t sum0 = -total; /* the first row's weights are one too large */
-        int32_t sum1 = -total;
-        do {
-            bg_lanes_eight(&words, &x, BG_LANES, &sum0, &sum1);
-        } while (x < end);
-        if (step == 0) {
-            bg_add_lanes(sum0, mult0, mult0, sums);
-            bg_add_lanes(sum1, mult0, mult0, sums + 2);
-        } else {
-            bg_add_lanes(sum0, mult[0], mult[1], sums);
-            bg_add_lanes(sum1, mult[2], mult[3], sums + 2);
-            mult += 4;
-        }
-    }
-    return words;
-}
+/* Up to 64 inputs as words of two, with zeros up to a multiple of eight. */
+typedef struct {
+    uint32_t *words;
+    int32_t count; /* of words */
+    int32_t total; /* sum of the inputs */
+} bg_lane_inputs;
 
-/* Inputs as words of two, with zeros up to a multiple of eight; returns their sum, and where they end. */
-static int32_t bg_copy_inputs(uint32_t *words, const int16_t *x, int32_t columns, const uint32_t **end) {
+static void bg_copy_inputs(bg_lane_inputs *inputs, const int16_t *x, int32_t columns) {
+    uint32_t *words = inputs->words;
     int32_t total = 0;
-    int32_t whole = columns / 2;
-    for (int32_t k = 0; k < whole; ++k) {
+    int32_t count = columns / 2;
+    for (int32_t k = 0; k < count; ++k) {
         words[k] = (uint16_t)x[2 * k] | (uint32_t)(uint16_t)x[2 * k + 1] << 16;
         total += x[2 * k] + x[2 * k + 1];
     }
     if (columns % 2 != 0) {
         total += x[columns - 1];
-        words[whole++] = (uint16_t)x[columns - 1];
+        words[count++] = (uint16_t)x[columns - 1];
     }
-    while (whole % 4 != 0) {
-        words[whole++] = 0;
+    while (count % 4 != 0) {
+        words[count++] = 0;
     }
-    *end = words + whole;
-    return total;
+    inputs->count = count;
+    inputs->total = total;
 }
 
-/* One matrix; the last gate's rows go separate further on, where a GRU keeps its recurrent part of n. */
-static void bg_lanes_matrix(const bg_layer *layer, const bg_matrix *matrix, const int32_t *mult, const int16_t *x,
-                            int32_t *sums, int32_t separate, uint32_t *inputs) {
+/* The rows of one gate with one multiplier; returns the words of the next. Words of weights: by four rows, for every
+ * eight inputs that of rows 0 and 1, then that of rows 2 and 3. */
+BG_SEPARATE static const uint32_t *bg_lanes_gate(const uint32_t *words, const bg_lane_inputs *inputs, int32_t mult,
+                                                 int32_t *sums, int32_t padded) {
+    int32_t start = -inputs->total; /* the first row's weights are one too large */
+    for (const int32_t *last = sums + padded; sums < last; sums += 4) {
+        const uint32_t *x = inputs->words;
+        int32_t left = inputs->count;
+        int32_t sum0 = start;
+        int32_t sum1 = start;
+#if defined(__ARM_FEATURE_DSP) && defined(__GNUC__)
+        /* Only where it is short: unrolled in C it would take 200 bytes of stack. */
+        for (; left >= 16; left -= 16) {
+            bg_lanes_eight(&words, &x, BG_LANES, &sum0, &sum1);
+            bg_lanes_eight(&words, &x, BG_LANES, &sum0, &sum1);
+            bg_lanes_eight(&words, &x, BG_LANES, &sum0, &sum1);
+            bg_lanes_eight(&words, &x, BG_LANES, &sum0, &sum1);
+        }
+#endif
+        for (; left > 0; left -= 4) {
+            bg_lanes_eight(&words, &x, BG_LANES, &sum0, &sum1);
+        }
+        bg_add_lanes(sum0, mult, mult, sums);
+        bg_add_lanes(sum1, mult, mult, sums + 2);
+    }
+    return words;
+}
+
+/* As bg_lanes_gate, with a multiplier per row. */
+BG_SEPARATE static const uint32_t *bg_lanes_rows(const uint32_t *words, const bg_lane_inputs *inputs,
+                                                 const int32_t *mult, int32_t *sums, int32_t padded) {
+    for (int32_t row = 0; row < padded; row += 4) {
+        const uint32_t *x = inputs->words;
+        const uint32_t *end = x + inputs->count;
+        int32_t sum0 = -inputs->total;
+        int32_t sum1 = -inputs->total;
+        while (x < end) {
+            bg_lanes_eight(&words, &x, BG_LANES, &sum0, &sum1);
+        }
+        bg_add_lanes(sum0, mult[row], mult[row + 1], sums + row);
+        bg_add_lanes(sum1, mult[row + 2], mult[row + 3], sums + row + 2);
+    }
+    return words;
+}
+
+/* The rows of w_hh (is_recurrent) or w_ih; a GRU has its recurrent part of n behind the other gates. */
+static void bg_lanes_matrix(const bg_layer *layer, int is_recurrent, const int16_t *x, int32_t *sums, void *work) {
+    const bg_matrix *matrix = is_recurrent ? &layer->w_hh : &layer->w_ih;
+    const int32_t *mult = is_recurrent ? layer->mult_hh : layer->mult_ih;
     const uint32_t *words = (const uint32_t *)(const void *)matrix->codes;
     int32_t size = layer->w_hh.columns;
     int32_t padded = bg_padded(size);
-    int32_t step = layer->mult_per_row;
+    bg_lane_inputs inputs = {work, 0, 0};
     for (int32_t left = matrix->columns; left > 0; left -= BG_LANE_INPUTS) {
         int32_t columns = left < BG_LANE_INPUTS ? left : BG_LANE_INPUTS;
-        const uint32_t *end;
-        int32_t total = bg_copy_inputs(inputs, x, columns, &end);
         const int32_t *factor = mult;
         int32_t *to = sums;
+        bg_copy_inputs(&inputs, x, columns);
         for (int32_t row = size; row <= matrix->rows; row += size) {
-            if (row == matrix->rows) {
-                to += separate;
+            if (row == matrix->rows && is_recurrent && layer->bias_hn) {
+                to += padded;
             }
-            words = bg_lanes_gate(words, inputs, end, total, factor, step, to, padded);
-            factor += step ? padded : 1;
+            if (layer->mult_per_row) {
+                words = bg_lanes_rows(words, &inputs, factor, to, padded);
+                factor += padded;
+            } else {
+                words = bg_lanes_gate(words, &inputs, *factor++, to, padded);
+            }
             to += padded;
         }
         x += columns;
@@ -133,8 +164,7 @@ static void bg_lanes_matrix(const bg_layer *layer, const bg_matrix *matrix, cons
 }
 
 void bg_lanes_sums(const bg_layer *layer, const int16_t *x, const int16_t *h, int32_t *sums, void *work) {
-    int32_t separate = layer->bias_hn ? bg_padded(layer->w_hh.columns) : 0;
     bg_sums_start(layer, sums);
-    bg_lanes_matrix(layer, &layer->w_ih, layer->mult_ih, x, sums, 0, work);
-    bg_lanes_matrix(layer, &layer->w_hh, layer->mult_hh, h, sums, separate, work);
+    bg_lanes_matrix(layer, 0, x, sums, work);
+    bg_lanes_matrix(layer, 1, h, sums, work);
 }

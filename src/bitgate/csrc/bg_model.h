@@ -22,7 +22,7 @@ int32_t bg_model_state_size(const bg_model *model);
 void bg_model_reset(const bg_model *model, int16_t *state);
 
 /**
- * One time step of all layers. Stack: under 384 bytes, calls included.
+ * One time step of all layers. Stack, calls included: under 384 bytes; with the steps of bg_sums.h under 512.
  *
  * @param model    constants; flash
  * @param state    bg_model_state_size values, owned by the caller, updated

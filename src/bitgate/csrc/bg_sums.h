@@ -49,7 +49,7 @@ void bg_sums_start(const bg_layer *layer, int32_t *sums);
  * @param sums   bg_padded(hidden_size) int32 per gate (one gate more for a GRU), owned by the caller, overwritten
  * @param work   BG_TABLE_GROUPS * BG_TABLE_ENTRIES uint16, aligned to 4 bytes, owned by the caller, overwritten
  *
- * Stack: under 160 bytes.
+ * Stack: under 304 bytes, calls included.
  */
 void bg_table_sums(const bg_layer *layer, const int16_t *x, const int16_t *h, int32_t *sums, void *work);
 
@@ -60,7 +60,7 @@ void bg_table_sums(const bg_layer *layer, const int16_t *x, const int16_t *h, in
  * - x, h: codes of 8 bits;
  * - work: BG_LANE_INPUTS int16, aligned to 4 bytes.
  *
- * Stack: under 160 bytes.
+ * Stack: under 304 bytes, calls included.
  */
 void bg_lanes_sums(const bg_layer *layer, const int16_t *x, const int16_t *h, int32_t *sums, void *work);
 
@@ -89,7 +89,7 @@ void bg_gate_values(const bg_layer *layer, int32_t gate, int32_t *sums);
  */
 void bg_outputs(const int32_t *o, const int16_t *c, int c_shift, uint8_t state_bits, int16_t *h, int32_t size);
 
-/** Steps with the arguments of bg_cells.h, except scratch: sums, then work, aligned to 4 bytes. Stack: under 320. */
+/** Steps with the arguments of bg_cells.h, except scratch: sums, then work, aligned to 4 bytes. Stack: under 448. */
 void bg_lstm_sums_step(const bg_layer *layer, uint8_t state_bits, const int16_t *x, int16_t *h, int16_t *c,
                        int16_t *scratch);
 

@@ -40,11 +40,12 @@ BG_SEPARATE static void bg_table_gate(const uint8_t *codes, const uint8_t *table
     }
 }
 
-/* One gate with any number of groups, and step 0 for a multiplier per gate or 1 for one per row. */
-BG_SEPARATE static void bg_table_gate_any(const uint8_t *codes, const uint8_t *table, int32_t groups, const int32_t *mult,
-                              int32_t step, int32_t *sums, int32_t padded) {
-    for (const int32_t *last = sums + padded; sums < last; sums += 4) {
-        int32_t offset = -OFFSET * groups;
+/* One gate with any number of groups, and a multiplier per gate or per row. */
+BG_SEPARATE static void bg_table_gate_any(const bg_layer *layer, const uint8_t *codes, const uint8_t *table,
+                                          int32_t groups, const int32_t *mult, int32_t *sums) {
+    int32_t step = layer->mult_per_row;
+    int32_t offset = -OFFSET * groups;
+    for (const int32_t *last = sums + bg_padded(layer->w_hh.columns); sums < last; sums += 4) {
         int32_t sum[4] = {offset, offset, offset, offset};
         for (int32_t k = 0; k < groups; ++k) {
             bg_add_group(codes, table + BG_TABLE_BYTES * k, sum);
@@ -57,14 +58,14 @@ BG_SEPARATE static void bg_table_gate_any(const uint8_t *codes, const uint8_t *t
     }
 }
 
-/* One matrix; the last gate's rows go separate further on, where a GRU keeps its recurrent part of n. */
-static void bg_table_matrix(const bg_layer *layer, const bg_matrix *matrix, const int32_t *mult, const int16_t *x,
-                            int32_t *sums, int32_t separate, uint16_t *work) {
+/* The rows of w_hh (is_recurrent) or w_ih; a GRU has its recurrent part of n behind the other gates. */
+static void bg_table_matrix(const bg_layer *layer, int is_recurrent, const int16_t *x, int32_t *sums, uint16_t *work) {
+    const bg_matrix *matrix = is_recurrent ? &layer->w_hh : &layer->w_ih;
+    const int32_t *mult = is_recurrent ? layer->mult_hh : layer->mult_ih;
     const uint8_t *table = (const uint8_t *)work;
     const uint8_t *codes = matrix->codes;
     int32_t size = layer->w_hh.columns;
     int32_t padded = bg_padded(size);
-    int32_t step = layer->mult_per_row;
     for (int32_t left = matrix->columns; left > 0; left -= 4 * GROUPS) {
         int32_t columns = left < 4 * GROUPS ? left : 4 * GROUPS;
         int32_t groups = (columns + 3) / 4;
@@ -72,16 +73,16 @@ static void bg_table_matrix(const bg_layer *layer, const bg_matrix *matrix, cons
         int32_t *to = sums;
         bg_fill_tables(work, x, columns);
         for (int32_t row = size; row <= matrix->rows; row += size) {
-            if (row == matrix->rows) {
-                to += separate;
+            if (row == matrix->rows && is_recurrent && layer->bias_hn) {
+                to += padded;
             }
-            if (groups == GROUPS && step == 0) {
+            if (groups == GROUPS && !layer->mult_per_row) {
                 bg_table_gate(codes, table, *factor, to, padded);
             } else {
-                bg_table_gate_any(codes, table, groups, factor, step, to, padded);
+                bg_table_gate_any(layer, codes, table, groups, factor, to);
             }
             codes += groups * padded;
-            factor += step ? padded : 1;
+            factor += layer->mult_per_row ? padded : 1;
             to += padded;
         }
         x += columns;
@@ -89,8 +90,7 @@ static void bg_table_matrix(const bg_layer *layer, const bg_matrix *matrix, cons
 }
 
 void bg_table_sums(const bg_layer *layer, const int16_t *x, const int16_t *h, int32_t *sums, void *work) {
-    int32_t separate = layer->bias_hn ? bg_padded(layer->w_hh.columns) : 0;
     bg_sums_start(layer, sums);
-    bg_table_matrix(layer, &layer->w_ih, layer->mult_ih, x, sums, 0, work);
-    bg_table_matrix(layer, &layer->w_hh, layer->mult_hh, h, sums, separate, work);
+    bg_table_matrix(layer, 0, x, sums, work);
+    bg_table_matrix(layer, 1, h, sums, work);
 }

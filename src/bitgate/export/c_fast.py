@@ -73,13 +73,15 @@ def pad_rows(values: NDArray[np.int32], gates: int) -> NDArray[np.int32]:
     return np.pad(by_gate, ((0, 0), (0, padded(by_gate.shape[1]) - by_gate.shape[1]))).reshape(-1)
 
 
-def order_weights(matrix: PackedMatrix, gates: int, kernels: Kernels) -> NDArray[np.uint8] | NDArray[np.uint32]:
+def order_weights(matrix: PackedMatrix, gates: int, kernels: Kernels) -> NDArray[np.uint8 | np.uint32]:
     """The weights of ``matrix`` in the order in which the kernels read them."""
     pass_inputs, encode = (4 * TABLE_GROUPS, _tables) if kernels == "table" else (LANE_INPUTS, _lanes)
     units = matrix.rows // gates
     values = matrix.values.reshape(gates, units, matrix.columns).astype(np.int64)
     values = np.pad(values, ((0, 0), (0, padded(units) - units), (0, 0)))
-    parts = [encode(values[:, :, first : first + pass_inputs]) for first in range(0, matrix.columns, pass_inputs)]
+    parts: list[NDArray[np.uint8 | np.uint32]] = [
+        encode(values[:, :, first : first + pass_inputs]) for first in range(0, matrix.columns, pass_inputs)
+    ]
     return np.concatenate(parts)
 
 
