@@ -104,10 +104,11 @@ def measure(targets: list[str], steps: int) -> Iterator[Row]:
                         if not result.is_equal:
                             sys.exit(f"{target}, ({input_size}, {hidden_size}), {kernels}: {result.difference}")
                         cmsis = QUOTED_CMSIS_NN.get(target)
+                        int8 = QUOTED_INT8[target][k] if cell == "coupled_lstm" else None
                         yield Row(
                             target, input_size, hidden_size, cell == "coupled_lstm", gates, kernels, bits,
                             result.step_count_mean, result.code_bytes, result.constant_bytes, result.ram_bytes,
-                            result.stack_bytes, result.compiler, QUOTED_INT8[target][k] if cell == "coupled_lstm" else None, cmsis[k] if cmsis else None,
+                            result.stack_bytes, result.compiler, int8, cmsis[k] if cmsis else None,
                         )  # fmt: skip
 
 
