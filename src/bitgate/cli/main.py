@@ -18,13 +18,14 @@ VERBS: dict[str, tuple[str, str]] = {
     "export": ("bitgate.cli.export", "write a frozen model as C"),
     "verify": ("bitgate.cli.verify", "run the exported C in an emulated processor and compare every integer"),
     "run": ("bitgate.cli.run", "predict the classes of a file of sequences"),
+    "reproduce": ("bitgate.cli.reproduce", "run a published table or figure, print ours beside theirs"),
     "data": ("bitgate.cli.data", "list, fetch and describe data sets"),
 }
 
 
 def usage() -> str:
     """The overview that ``bitgate --help`` prints."""
-    lines = [f"  {name:<8}{text}" for name, (_, text) in VERBS.items()]
+    lines = [f"  {name:<11}{text}" for name, (_, text) in VERBS.items()]
     return "\n".join(
         [
             "usage: bitgate VERB [options]      bitgate VERB --help tells more",

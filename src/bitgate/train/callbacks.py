@@ -2,6 +2,7 @@
 
 import csv
 import io
+import time
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,32 @@ class Patience(EarlyStopping):
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Stops at once where the checkpoint says that training has ended."""
         trainer.should_stop = self.stopped_epoch > 0
+
+
+class Stopwatch(lightning.Callback):
+    """Measures the seconds spent on whole epochs, over all sittings of a run."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._since = 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        """The seconds so far."""
+        return {"seconds": self.seconds}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes up the seconds of a checkpoint."""
+        self.seconds = state_dict["seconds"]
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Starts."""
+        self._since = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Adds the epoch."""
+        now = time.monotonic()
+        self.seconds += now - self._since
+        self._since = now
 
 
 class MetricsFile(lightning.Callback):

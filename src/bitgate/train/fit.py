@@ -2,7 +2,6 @@
 
 import json
 import logging
-import time
 import warnings
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from bitgate.data import Dataset, SequenceDataModule
 from bitgate.errors import ArgumentError
 from bitgate.nn import SequenceClassifier
-from bitgate.train.callbacks import EpochProgress, MetricsFile, Patience
+from bitgate.train.callbacks import EpochProgress, MetricsFile, Patience, Stopwatch
 from bitgate.train.checkpoints import AtomicCheckpoints
 from bitgate.train.config import FitConfig
 from bitgate.train.evaluate import evaluate
@@ -43,7 +42,6 @@ def fit(config: FitConfig, *, resume: bool = False, overwrite: bool = False, pro
     run = open_run(config, resume=resume, overwrite=overwrite)
     if resume and run.result_file.is_file():
         return run.read_result()
-    started = time.monotonic()
     dataset = load_run_dataset(config)
     model = build_model(config, dataset)
     if not (resume and run.config_file.is_file()):
@@ -52,12 +50,12 @@ def fit(config: FitConfig, *, resume: bool = False, overwrite: bool = False, pro
     torch.set_num_threads(config.threads)
     torch.set_flush_denormal(True)
     try:
-        train(config, run, model, dataset, resume=resume, progress=progress)
+        trained = train(config, run, model, dataset, resume=resume, progress=progress)
         result = _test(config, run, model, dataset)
     finally:
         torch.set_num_threads(threads)
         torch.set_flush_denormal(False)
-    result["seconds"] = round(time.monotonic() - started, 1)
+    result |= trained
     temporary = run.result_file.with_suffix(".tmp")
     temporary.write_text(json.dumps(result, indent=1))
     temporary.replace(run.result_file)
@@ -111,15 +109,20 @@ def train(
     *,
     resume: bool = False,
     progress: bool = True,
-) -> None:
-    """Runs the training loop; ``model`` ends with the last epoch's weights."""
+) -> dict[str, float]:
+    """Runs the training loop; ``model`` ends with the last epoch's weights.
+
+    Returns:
+        ``epochs`` trained and the ``seconds`` they took, sittings before a resumption included.
+    """
     module = ClassifierTraining(model, config, len(dataset.train))
     data = SequenceDataModule(dataset, batch_size=config.batch_size, seed=config.seed)
     monitor = "val_sample" if config.is_random else "val_map"
     callbacks: list[Callback] = [EpochProgress(config.run_name)] if progress else []
     if config.patience:
         callbacks.append(Patience(monitor=monitor, mode="max", patience=config.patience))
-    callbacks += [MetricsFile(run.metrics_file), *_checkpoints(config, run)]
+    stopwatch = Stopwatch()
+    callbacks += [stopwatch, MetricsFile(run.metrics_file), *_checkpoints(config, run)]
     last = run.checkpoint("last")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     with warnings.catch_warnings():
@@ -147,6 +150,7 @@ def train(
             trainer.fit(module, data, ckpt_path=str(last) if resume and last.is_file() else None)
         except SystemExit as error:  # what Lightning makes of Ctrl-C
             raise KeyboardInterrupt from error
+    return {"epochs": trainer.current_epoch, "seconds": round(stopwatch.seconds, 1)}
 
 
 def _test(config: FitConfig, run: Run, model: SequenceClassifier, dataset: Dataset) -> dict[str, Any]:

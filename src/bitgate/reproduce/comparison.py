@@ -1,0 +1,95 @@
+"""Ours beside the published figures."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from bitgate.reproduce.grid import Cell, Grid
+from bitgate.reproduce.results import Results
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One metric of one cell: test accuracies in %, and how they stand to the published ones."""
+
+    cell: str
+    data: str
+    metric: str
+    published_mean: float | None
+    published_std: float | None
+    mean: float
+    std: float | None
+    trials: int
+    core_hours: float
+
+    @property
+    def difference(self) -> float | None:
+        """Ours minus published, in points."""
+        return None if self.published_mean is None else self.mean - self.published_mean
+
+    @property
+    def overlap(self) -> bool | None:
+        """Whether the intervals of one standard deviation around both means overlap; None before a second trial."""
+        if self.difference is None or self.std is None or self.published_std is None:
+            return None
+        return abs(self.difference) <= self.std + self.published_std
+
+    @property
+    def reached(self) -> bool | None:
+        """Whether ours is at least the published mean less its standard deviation (or 0.5 points if that is more)."""
+        if self.difference is None or self.published_std is None:
+            return None
+        return self.difference >= -max(self.published_std, 0.5)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything, for JSON."""
+        return asdict(self) | {"difference": self.difference, "overlap": self.overlap, "reached": self.reached}
+
+    def texts(self) -> tuple[str, ...]:
+        """A row of the table."""
+        told = {None: "", True: "yes", False: "no"}
+        published = "" if self.published_mean is None else _interval(self.published_mean, self.published_std)
+        difference = "" if self.difference is None else f"{self.difference:+.2f}"
+        ours = _interval(self.mean, self.std)
+        return (self.cell, self.metric, published, ours, difference, told[self.overlap], str(self.trials))
+
+
+COLUMNS = ("cell", "metric", "published", "ours", "difference", "overlap", "trials")
+
+
+def compare(grid: Grid, results: Results) -> list[Comparison]:
+    """A comparison for each cell and metric that has results."""
+    return [comparison for cell in grid.cells for comparison in _compare_cell(cell, results)]
+
+
+def _compare_cell(cell: Cell, results: Results) -> Iterable[Comparison]:
+    rows = results.of(cell)
+    hours = sum(row["seconds"] for row in rows) / 3600
+    for metric in ("sample", "map"):
+        values = [100 * row["test"][metric] for row in rows if metric in row["test"]]
+        if values:
+            mean, std = cell.published.get(metric, (None, None))
+            spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
+            ours = float(np.mean(values))
+            yield Comparison(cell.name, cell.data, metric, mean, std, ours, spread, len(values), hours)
+
+
+def _interval(mean: float, std: float | None) -> str:
+    return f"{mean:.2f}" if std is None else f"{mean:.2f} ± {std:.2f}"
+
+
+def to_markdown(comparisons: Sequence[Comparison], *, title: str) -> str:
+    """The table as Markdown, with how many cells reach the published figures and what it cost."""
+    lines = [f"| {' | '.join(COLUMNS)} |", "|" + "---|" * len(COLUMNS)]
+    lines += [f"| {' | '.join(comparison.texts())} |" for comparison in comparisons]
+    return f"### {title}\n\n" + "\n".join(lines) + f"\n\n{summary(comparisons)}\n"
+
+
+def summary(comparisons: Sequence[Comparison]) -> str:
+    """How many figures are reached, and the core-hours."""
+    judged = [comparison.reached for comparison in comparisons if comparison.reached is not None]
+    hours = {comparison.cell: comparison.core_hours for comparison in comparisons}
+    reached = f"{sum(judged)} of {len(judged)} figures at least the published mean less its deviation (0.5 at least); "
+    return (reached if judged else "") + f"{sum(hours.values()):.1f} core-hours."
