@@ -20,8 +20,8 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--ray", help="address of a Ray cluster to run on; `local` starts one here")
     parser.add_argument("--table", action="store_true", help="print the results so far and train nothing")
     parser.add_argument("--experiments", default="experiments", help="folder of the grids (default: experiments)")
-    parser.add_argument("--runs-dir", default="runs", help="folder of the training runs (default: runs)")
-    parser.add_argument("--data-dir", help="folder with packed data sets; $BITGATE_DATA where not given")
+    parser.add_argument("--runs_dir", default="runs", help="folder of the training runs (default: runs)")
+    parser.add_argument("--data_dir", help="folder with packed data sets; $BITGATE_DATA where not given")
 
 
 def run(arguments: Arguments, show: bool) -> Any:
