@@ -38,7 +38,7 @@ setup(
             # GNU C for vector types; products and sums may fuse, as everywhere in torch. Paths for newer processors
             # are chosen by pragmas in their own files, so no flag here may name an instruction set.
             extra_compile_args=[
-                *("-std=gnu11", "-O3", "-g0", "-ffp-contract=fast", "-fvisibility=hidden"),
+                *("-std=gnu11", "-O3", "-g0", "-ffp-contract=fast", "-fno-math-errno", "-fvisibility=hidden"),
                 *("-pthread", "-Wall", "-Wextra", "-Wno-psabi"),
             ],
             extra_link_args=["-pthread"],

@@ -54,7 +54,9 @@ COLUMNS: dict[str, tuple[Weights | str, dict[str, int], str] | None] = {
     "ours, native, r-trick, 2-level gates": (Categorical(), {"i": 2, "g": 2, "o": 2}, "native"),
     "ours, native, QAT": (Quantized(), {}, "native"),
     "ours, native, plain": ("continuous", {}, "native"),
+    "ours, native, lr-trick": (Categorical(trick="lr"), {}, "native"),
     "reference loop, r-trick": (Categorical(), {}, "reference"),
+    "reference loop, lr-trick": (Categorical(trick="lr"), {}, "reference"),
 }
 
 

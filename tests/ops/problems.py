@@ -8,12 +8,15 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from bitgate.cells import CELL_GATES, CellKind
-from bitgate.ops import LayerParameters, LoopResult, Recurrence, recurrent
+from bitgate.ops import LayerParameters, LoopResult, Moments, Recurrence, recurrent
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One layer in one direction; ``gain`` scales the weights, which are standard normal."""
+    """One layer in one direction; ``gain`` scales the weights, which are standard normal.
+
+    With ``is_random`` weights are given by their moments (lr-trick), and ``noise_seed`` gives the noise.
+    """
 
     cell: CellKind = "lstm"
     gates: tuple[int, ...] = (0, 0, 0, 0)
@@ -27,6 +30,8 @@ class Problem:
     reverse: bool = False
     seed: int = 0
     gain: float = 1.0
+    is_random: bool = False
+    noise_seed: int = 0
 
     def tensors(self, dtype: torch.dtype = torch.float64) -> dict[str, Tensor]:
         """Inputs, states and parameters, leaves that need gradients."""
@@ -45,18 +50,35 @@ class Problem:
             del shapes["c"]
         values = {name: torch.randn(shape, generator=generator, dtype=torch.float64) for name, shape in shapes.items()}
         values |= {name: self.gain * values[name] for name in ("w_ih", "w_hh")}
+        if self.is_random:
+            matrices = [name for name in ("w_ih", "w_hh", "w_hr") if name in values]
+            values |= {
+                "v" + name[1:]: torch.rand(shapes[name], generator=generator, dtype=torch.float64) * self.gain**2
+                for name in matrices
+            }
         return {name: value.to(dtype).requires_grad_() for name, value in values.items()}
 
+    def noise(self, dtype: torch.dtype = torch.float64) -> Tensor | None:
+        """Noise of the lr-trick, None for plain weights."""
+        if not self.is_random:
+            return None
+        size = (4 if self.cell == "gru" else len(CELL_GATES[self.cell])) * self.hidden + self.projection
+        generator = torch.Generator().manual_seed(self.noise_seed)
+        return torch.randn((self.steps, self.batch, size), generator=generator, dtype=torch.float64).to(dtype)
+
     def run(self, tensors: dict[str, Tensor], backend: str) -> LoopResult:
-        params = {k: tensors.get(k) for k in ("w_ih", "w_hh", "bias_ih", "bias_hh", "w_hr")}
+        params: dict[str, Any] = {k: tensors.get(k) for k in ("w_ih", "w_hh", "bias_ih", "bias_hh", "w_hr")}
+        variances = {k: tensors["v" + k[1:]] for k in params if "v" + k[1:] in tensors}
+        params |= {name: Moments(params[name], var) for name, var in variances.items()}
         return recurrent(
             Recurrence(self.cell, self.gates),
             tensors["x"],
             tensors["h"],
             tensors.get("c"),
-            LayerParameters(**params),  # type: ignore[arg-type]
+            LayerParameters(**params),
             lengths=None if self.lengths is None else torch.tensor(self.lengths),
             reverse=self.reverse,
+            noise=self.noise(tensors["x"].dtype),
             backend=backend,
         )
 
@@ -78,8 +100,8 @@ class Problem:
 
 
 @st.composite
-def problems(draw: st.DrawFn, smooth: bool = False) -> Problem:
-    """Any cell with any gates, projections, lengths and directions."""
+def problems(draw: st.DrawFn, smooth: bool = False, plain: bool = False) -> Problem:
+    """Any cell with any gates, projections, lengths and directions; weights random or, if not ``plain``, by moments."""
     cell = draw(st.sampled_from(sorted(CELL_GATES)))
     hidden = draw(st.integers(1, 4))
     batch, steps = draw(st.integers(1, 4)), draw(st.integers(1, 6))
@@ -98,4 +120,5 @@ def problems(draw: st.DrawFn, smooth: bool = False) -> Problem:
         bias=draw(st.booleans()),
         reverse=draw(st.booleans()),
         seed=draw(st.integers(0, 999)),
+        is_random=not plain and draw(st.booleans()),
     )

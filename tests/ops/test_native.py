@@ -47,6 +47,7 @@ def problems(draw: st.DrawFn) -> Problem:
         reverse=draw(st.booleans()),
         seed=draw(st.integers(0, 999)),
         gain=(hidden + features) ** -0.5,
+        is_random=draw(st.booleans()),
     )
 
 
@@ -74,9 +75,10 @@ def test_native_equals_reference(path: str, dtype: torch.dtype, monkeypatch: pyt
 
 
 EVERY_CELL = [Problem("lstm", (0, 0, 0, 0)), Problem("coupled_lstm", (0, 2, 3)), Problem("gru", (4, 0, 2))]
+RANDOM = [problem.but(is_random=True) for problem in EVERY_CELL]
 
 
-@pytest.mark.parametrize("problem", EVERY_CELL)
+@pytest.mark.parametrize("problem", EVERY_CELL + RANDOM)
 @pytest.mark.parametrize("change", ["bias", "reverse", "lengths", "seed", "gates"])
 def test_another_problem_is_noticed(problem: Problem, change: str) -> None:
     others = {
@@ -91,6 +93,43 @@ def test_another_problem_is_noticed(problem: Problem, change: str) -> None:
         assert_parity({name: actual.get(name, value) for name, value in expected.items()}, expected)
 
 
+@pytest.mark.parametrize("problem", RANDOM)
+def test_other_noise_and_other_variances_are_noticed(problem: Problem) -> None:
+    expected, tensors = problem.with_gradients("reference"), problem.tensors()
+    assert_parity(problem.with_gradients("native"), expected)
+    with pytest.raises(AssertionError, match="output differs"):
+        assert_parity(problem.but(noise_seed=1).with_gradients("native"), expected)
+    swapped = tensors | {"v_hh": tensors["v_hh"].roll(1, 0)}
+    output = problem.run(swapped, "native").output.detach()
+    with pytest.raises(AssertionError, match="output differs"):
+        assert_parity(expected | {"output": output}, expected)
+
+
+@pytest.mark.parametrize("problem", RANDOM)
+def test_every_backend_draws_the_same_from_the_same_seed(problem: Problem, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Problem, "noise", lambda *_: None)
+    found = []
+    for backend in ("native", "reference"):
+        torch.manual_seed(4)
+        found.append(problem.with_gradients(backend))
+    assert_parity(*found)
+
+
+def test_settled_weights_have_no_gradient_of_their_variance() -> None:
+    """Below the smallest variance both backends hold it fast."""
+    for problem in RANDOM:
+        tensors = problem.tensors()
+        tensors |= {name: torch.zeros_like(tensors[name]).requires_grad_() for name in ("v_ih", "v_hh")}
+        found = {}
+        for backend in ("native", "reference"):
+            output = problem.run(tensors, backend).output
+            grads = torch.autograd.grad(output.sum(), [tensors["v_ih"], tensors["v_hh"], tensors["w_hh"]])
+            found[backend] = dict(zip("ihw", grads, strict=True)) | {"output": output.detach()}
+        assert_parity(found["native"], found["reference"])
+        assert not found["native"]["i"].any()
+        assert not found["native"]["h"].any()
+
+
 def test_a_wrong_slope_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     named = native_backward.named
     monkeypatch.setattr(native_backward, "named", lambda *arrays: {**named(*arrays), "slopes": None})
@@ -102,8 +141,11 @@ def test_a_wrong_slope_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("cell", sorted(CELL_GATES))
 @pytest.mark.parametrize("lengths", [None, (3, 1)])
-def test_gradients_are_finite_differences(cell: CellKind, lengths: tuple[int, ...] | None) -> None:
-    problem = Problem(cell, (0,) * len(CELL_GATES[cell]), hidden=3, batch=2, steps=3, lengths=lengths)
+@pytest.mark.parametrize("is_random", [False, True])
+def test_gradients_are_finite_differences(cell: CellKind, lengths: tuple[int, ...] | None, is_random: bool) -> None:
+    problem = Problem(
+        cell, (0,) * len(CELL_GATES[cell]), hidden=3, batch=2, steps=3, lengths=lengths, is_random=is_random
+    )
     tensors = problem.tensors()
 
     def outputs(*values: Tensor) -> tuple[Tensor, ...]:
@@ -115,29 +157,30 @@ def test_gradients_are_finite_differences(cell: CellKind, lengths: tuple[int, ..
 
 def arguments(problem: Problem, *, keep: bool = True) -> tuple[object, ...]:
     t = problem.tensors()
-    names = ("x", "h", "c", "w_ih", "w_hh", "bias_ih", "bias_hh")
+    names = ("x", "h", "c", "w_ih", "w_hh", "bias_ih", "bias_hh", "v_ih", "v_hh")
     lengths = None if problem.lengths is None else torch.tensor(problem.lengths)
-    return (*(t.get(name) for name in names), lengths, problem.cell, list(problem.gates), keep)
+    return (*(t.get(name) for name in names), problem.noise(), lengths, problem.cell, list(problem.gates), keep)
 
 
-@pytest.mark.parametrize("problem", EVERY_CELL)
+@pytest.mark.parametrize("problem", EVERY_CELL + RANDOM)
 def test_opcheck(problem: Problem) -> None:
     found = torch.library.opcheck(recurrent_layer, arguments(problem))
     assert len(found) == 4
     assert set(found.values()) == {"SUCCESS"}
 
 
-def test_nothing_is_kept_without_gradients() -> None:
-    args = arguments(EVERY_CELL[1], keep=False)
+@pytest.mark.parametrize("problem", [EVERY_CELL[1], RANDOM[1]])
+def test_nothing_is_kept_without_gradients(problem: Problem) -> None:
+    args = arguments(problem, keep=False)
     with torch.no_grad():
-        kept, fresh = recurrent_layer(*arguments(EVERY_CELL[1])), recurrent_layer(*args)
-    assert [saved.numel() for saved in fresh[3:]] == [0, 0, 0, 0]
+        kept, fresh = recurrent_layer(*arguments(problem)), recurrent_layer(*args)
+    assert [saved.numel() for saved in fresh[3:]] == [0, 0, 0, 0, 0]
     for a, b in zip(kept[:3], fresh[:3], strict=True):
         assert_near(a, b, EXACT)
 
 
 @pytest.mark.parametrize("threads", [2, 3, 200])
-@pytest.mark.parametrize("problem", EVERY_CELL)
+@pytest.mark.parametrize("problem", EVERY_CELL + RANDOM)
 def test_threads_change_nothing(problem: Problem, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
     problem = problem.but(batch=7, lengths=(5, 5, 4, 3, 3, 1, 1))
     expected = problem.with_gradients("native")
@@ -170,7 +213,7 @@ def flushing(request: pytest.FixtureRequest) -> Iterator[bool]:
 def test_denormals_are_flushed_inside_and_only_there(flushing: bool) -> None:
     """With zero weights f = i = 1/2 and g = 0: c halves at every step, into the denormals of float32."""
     x, w, state = torch.zeros(12, 1, 1), torch.zeros(4, 1), torch.full((1, 1), 1e-37)
-    c = recurrent_layer(x, state, state, w, w, None, None, None, "lstm", [0] * 4, False)[2]
+    c = recurrent_layer(x, state, state, w, w, *[None] * 6, "lstm", [0] * 4, False)[2]
     assert float(c) == 0.0
     tiny = torch.tensor([2e-38]) / 2**10
     assert (float(tiny) == 0.0) == flushing, "the caller's setting has changed"
@@ -205,9 +248,16 @@ def test_wrong_arrays_are_refused() -> None:
         recurrent_layer(x, h, c.float(), w_ih, w_hh, *rest)
     with pytest.raises(ShapeError, match="x: expected float32 or float64"):
         recurrent_layer(x.half(), h, c, w_ih, w_hh, *rest)
-    rest[2] = torch.tensor([1, 3, 5])
+    rest[5] = torch.tensor([1, 3, 5])
     with pytest.raises(ArgumentError, match=r"lengths: .1, 3, 5., expected the longest sequence first"):
         recurrent_layer(x, h, c, w_ih, w_hh, *rest)
+    args = list(arguments(RANDOM[0]))
+    args[9] = args[9][:, :, :12]  # type: ignore[index]
+    with pytest.raises(ShapeError, match=r"noise: expected torch.float64 of shape .5, 3, 4, 8."):
+        recurrent_layer(*args)
+    args[9] = None
+    with pytest.raises(ArgumentError, match="v_ih, v_hh, noise: give all three"):
+        recurrent_layer(*args)
 
 
 def test_nan_is_not_swallowed() -> None:

@@ -5,20 +5,20 @@ from torch import Tensor
 
 from bitgate.ops import native_backward, native_kernel
 from bitgate.ops.native_op import recurrent_layer
-from bitgate.ops.problem import LayerParameters, LoopResult, Recurrence
+from bitgate.ops.problem import LayerParameters, LoopResult, Matrix, Moments, Recurrence, draw_noise
 
 __all__ = ["native_backward", "refusal", "run"]
 
 
 def refusal(recurrence: Recurrence, params: LayerParameters) -> str | None:
     """Why this backend cannot run the problem; None if it can."""
-    weight = params.w_hh
+    weight = _parts(params.w_hh)[0]
     if native_kernel.extension is None:
         return "it was not built (no C compiler at installation)"
-    if params.is_random or not isinstance(weight, Tensor):
-        return "it cannot draw pre-activations (lr-trick)"
     if params.w_hr is not None:
         return "it has no projection (proj_size)"
+    if isinstance(params.w_ih, Moments) != isinstance(params.w_hh, Moments):
+        return "it draws pre-activations (lr-trick) for both weight matrices or for none"
     if weight.device.type != "cpu":
         return f"it runs on the CPU, not on {weight.device.type}"
     if weight.dtype not in native_kernel.DTYPES:
@@ -29,12 +29,25 @@ def refusal(recurrence: Recurrence, params: LayerParameters) -> str | None:
 
 
 def run(
-    recurrence: Recurrence, x: Tensor, h: Tensor, c: Tensor | None, params: LayerParameters, lengths: Tensor | None
+    recurrence: Recurrence,
+    x: Tensor,
+    h: Tensor,
+    c: Tensor | None,
+    params: LayerParameters,
+    lengths: Tensor | None,
+    noise: Tensor | None = None,
 ) -> LoopResult:
     """One layer in one direction; arguments and result as in ``reference.run``."""
-    assert isinstance(params.w_ih, Tensor)
-    assert isinstance(params.w_hh, Tensor)
-    tensors = (x, h, c, params.w_ih, params.w_hh, params.bias_ih, params.bias_hh)
+    if noise is None and params.is_random:
+        noise = draw_noise(recurrence, x, params)
+    (w_ih, v_ih), (w_hh, v_hh) = _parts(params.w_ih), _parts(params.w_hh)
+    tensors = (x, h, c, w_ih, w_hh, params.bias_ih, params.bias_hh, v_ih, v_hh)
     keep = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
-    output, h_n, c_n, *_ = recurrent_layer(*tensors, lengths, recurrence.cell, list(recurrence.gates), keep)
+    gates = list(recurrence.gates)
+    output, h_n, c_n, *_ = recurrent_layer(*tensors, noise, lengths, recurrence.cell, gates, keep)
     return LoopResult(output, h_n, None if c is None else c_n)
+
+
+def _parts(matrix: Matrix) -> tuple[Tensor, Tensor | None]:
+    """A plain matrix, or mean and variance."""
+    return (matrix.mean, matrix.var) if isinstance(matrix, Moments) else (matrix, None)

@@ -12,6 +12,7 @@ from bitgate.cells import CELL_GATES, CellKind
 from bitgate.errors import ArgumentError, ShapeError
 from bitgate.gates import level_thresholds
 from bitgate.gates.activation import TANH_GATES
+from bitgate.ops.problem import Recurrence
 
 SIMD_VARIABLE = "BITGATE_SIMD"
 SIMD_PATHS = ("portable", "avx2", "avx512")
@@ -76,6 +77,11 @@ class Call:
         flops = 2 * len(self.levels) * self.steps * self.batch * self.hidden * (self.hidden + self.inputs)
         return max(1, min(torch.get_num_threads(), flops // _FLOPS_PER_THREAD))
 
+    @property
+    def n_preacts(self) -> int:
+        """Blocks of pre-activations, as ``Recurrence.n_preacts``."""
+        return Recurrence(self.cell, self.levels).n_preacts
+
     def address(self, name: str, value: Tensor | None, *shape: int, dtype: torch.dtype | None = None) -> int:
         """Address of an array, 0 for None.
 
@@ -108,17 +114,25 @@ class Call:
         return tuple(addresses)
 
     def layer(
-        self, w_hh: Tensor, h_0: Tensor, c_0: Tensor | None, lengths: Tensor | None, kept: dict[str, Tensor | None]
+        self,
+        w_hh: Tensor,
+        v_hh: Tensor | None,
+        h_0: Tensor,
+        c_0: Tensor | None,
+        lengths: Tensor | None,
+        kept: dict[str, Tensor | None],
     ) -> tuple[Any, ...]:
         """The tuple that csrc/bg_train_module.c reads into ``bg_train_layer``."""
         T, B, Hp, G = self.steps, self.batch, self.padded, len(self.levels)
+        square = (G * self.hidden, self.hidden)
         return (
             list(CELL_GATES).index(self.cell),
             *(T, B, self.inputs, self.hidden, Hp),
             (*self.levels, 0)[:_MAX_GATES],
             self._edges(),
             self.address("lengths", lengths, B, dtype=torch.int64),
-            self.address("w_hh", w_hh, G * self.hidden, self.hidden),
+            self.address("w_hh", w_hh, *square),
+            self.address("v_hh", v_hh, *square),
             self.address("h_0", h_0, B, Hp),
             self.address("c_0", c_0, B, Hp),
             self.address("output", kept.get("output"), T, B, Hp),
@@ -126,12 +140,13 @@ class Call:
             self.address("slopes", kept.get("slopes"), T, B, G, Hp),
             self.address("cells", kept.get("cells"), T, B, Hp),
             self.address("extra", kept.get("extra"), T, B, Hp),
+            self.address("ratios", kept.get("ratios"), T, B, self.n_preacts, Hp),
         )
 
     def forward(self, layer: tuple[Any, ...], *addresses: int) -> None:
-        """Runs the forward pass: x, w_ih, bias_ih, bias_hh, h_n, c_n."""
+        """Runs the forward pass: x, w_ih, v_ih, noise, bias_ih, bias_hh, h_n, c_n."""
         extension.forward(*self._options, layer, *addresses)
 
     def backward(self, layer: tuple[Any, ...], *addresses: int) -> None:
-        """Runs the backward pass: x, w_ih, grad_output, and the gradients of h, c, x, w_ih, w_hh, bias_ih, bias_hh."""
+        """Runs the backward pass: x, w_ih, v_ih, grad_output, and the gradients of h, c, x and of all parameters."""
         extension.backward(*self._options, layer, *addresses)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from bitgate.cells import CELL_GATES, CellKind
@@ -52,9 +53,26 @@ class Recurrence:
         return len(CELL_GATES[self.cell])
 
     @property
+    def n_preacts(self) -> int:
+        """Number of blocks of pre-activations: a GRU's candidate has one of the input and one of the hidden state."""
+        return 4 if self.cell == "gru" else self.n_gates
+
+    @property
     def is_smooth(self) -> bool:
         """Whether no gate is discretized."""
         return not any(self.gates)
+
+
+def draw_noise(recurrence: Recurrence, x: Tensor, params: LayerParameters) -> Tensor:
+    """Standard normal noise of the lr-trick for all steps and sequences, ``(T, B, n_preacts * H)``.
+
+    Blocks lie in the order of the gates, a GRU's hidden part of n last; behind them P more where ``w_hr`` is random.
+    """
+    w_hh, w_hr = (w.mean if isinstance(w, Moments) else w for w in (params.w_hh, params.w_hr))
+    assert w_hh is not None
+    size = w_hh.shape[0] // recurrence.n_gates * recurrence.n_preacts
+    size += w_hr.shape[0] if w_hr is not None and isinstance(params.w_hr, Moments) else 0
+    return torch.randn(*x.shape[:2], size, dtype=x.dtype, device=x.device)
 
 
 class LoopResult(NamedTuple):

@@ -47,6 +47,7 @@ def recurrent(
     *,
     lengths: Tensor | None = None,
     reverse: bool = False,
+    noise: Tensor | None = None,
     backend: str | None = None,
 ) -> LoopResult:
     """Runs one layer in one direction over whole sequences, time first.
@@ -59,6 +60,8 @@ def recurrent(
         params: weights and biases, scales multiplied in.
         lengths: ``(B,)`` descending, or None where all sequences have T steps.
         reverse: from each sequence's end to its beginning; the output stays in the order of the input.
+        noise: of the lr-trick (``draw_noise``), in the order in which the steps are run; drawn where None. Every
+            backend draws the same from the same seed.
         backend: see ``choose_backend``.
 
     Returns:
@@ -67,7 +70,7 @@ def recurrent(
     run = _RUN[choose_backend(recurrence, params, backend)]
     if reverse:
         x = flip(x, lengths)
-    result = run(recurrence, x, h, c, params, lengths)
+    result = run(recurrence, x, h, c, params, lengths, noise)
     return result._replace(output=flip(result.output, lengths)) if reverse else result
 
 

@@ -5,14 +5,20 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bitgate.cells import coupled_lstm_step, gru_step, lstm_step
-from bitgate.ops.problem import LayerParameters, LoopResult, Matrix, Moments, Recurrence
+from bitgate.ops.problem import LayerParameters, LoopResult, Matrix, Moments, Recurrence, draw_noise
 
 _SMALLEST_VARIANCE = 1e-12
 """Keeps the gradient of the standard deviation finite where every weight of a row has settled."""
 
 
 def run(
-    recurrence: Recurrence, x: Tensor, h: Tensor, c: Tensor | None, params: LayerParameters, lengths: Tensor | None
+    recurrence: Recurrence,
+    x: Tensor,
+    h: Tensor,
+    c: Tensor | None,
+    params: LayerParameters,
+    lengths: Tensor | None,
+    noise: Tensor | None = None,
 ) -> LoopResult:
     """One layer in one direction over whole sequences.
 
@@ -23,16 +29,20 @@ def run(
         c: ``(B, H)``, None for a GRU.
         params: weights and biases.
         lengths: ``(B,)`` steps of each sequence; states stop at the end, outputs behind it are zero.
+        noise: of the lr-trick, as ``draw_noise`` gives it; drawn where it is None and the weights are random.
     """
     alive = None
     if lengths is not None:
         steps = torch.arange(x.shape[0], device=x.device)
         alive = (steps[:, None] < lengths.to(x.device)[None, :]).unsqueeze(-1).unbind(0)
+    if noise is None and params.is_random:
+        noise = draw_noise(recurrence, x, params)
+    draws = [None] * x.shape[0] if noise is None else noise.unbind(0)
     step = _gru if recurrence.cell == "gru" else _lstm
     outputs = []
     # The input's part of all steps is one product; unbind makes one backward node instead of one a step.
     for t, projected in enumerate(_project_input(x, params)):
-        new_h, new_c = step(recurrence, projected, h, c, params)
+        new_h, new_c = step(recurrence, projected, h, c, params, draws[t])
         if alive is None:
             h, c = new_h, new_c
             outputs.append(h)
@@ -50,10 +60,16 @@ def product(x: Tensor, weight: Matrix, bias: Tensor | None) -> Matrix:
     return F.linear(x, weight, bias)
 
 
-def realize(value: Matrix) -> Tensor:
-    """The value itself, or a Gaussian draw with its moments ([DLSTM] section 1.2, lr-trick)."""
+def realize(value: Matrix, noise: Tensor | None = None) -> Tensor:
+    """The value itself, or a Gaussian draw with its moments ([DLSTM] section 1.2, lr-trick).
+
+    Args:
+        value: the value or its moments.
+        noise: standard normal, of the shape of the moments; drawn where None.
+    """
     if isinstance(value, Moments):
-        return torch.addcmul(value.mean, value.var.clamp_min(_SMALLEST_VARIANCE).sqrt(), torch.randn_like(value.mean))
+        noise = torch.randn_like(value.mean) if noise is None else noise.to(value.mean.dtype)
+        return torch.addcmul(value.mean, value.var.clamp_min(_SMALLEST_VARIANCE).sqrt(), noise)
     return value
 
 
@@ -77,15 +93,26 @@ def _project_input(x: Tensor, params: LayerParameters) -> list[Matrix]:
 
 
 def _lstm(
-    recurrence: Recurrence, projected: Matrix, h: Tensor, c: Tensor | None, params: LayerParameters
+    recurrence: Recurrence,
+    projected: Matrix,
+    h: Tensor,
+    c: Tensor | None,
+    params: LayerParameters,
+    noise: Tensor | None,
 ) -> tuple[Tensor, Tensor | None]:
     assert c is not None
-    preact = realize(_add(projected, product(h, params.w_hh, params.bias_hh)))
+    moments = _add(projected, product(h, params.w_hh, params.bias_hh))
+    rows = recurrence.n_preacts * c.shape[1]
+    preact = realize(moments, _part(noise, 0, rows))
     step = lstm_step if recurrence.cell == "lstm" else coupled_lstm_step
     h, c = step(preact, c, recurrence.gates)
     if params.w_hr is not None:
-        h = realize(product(h, params.w_hr, None))
+        h = realize(product(h, params.w_hr, None), _part(noise, rows, None))
     return h, c
+
+
+def _part(noise: Tensor | None, start: int, stop: int | None) -> Tensor | None:
+    return None if noise is None else noise[:, start:stop]
 
 
 def _slice(value: Matrix, start: int, stop: int) -> Matrix:
@@ -95,11 +122,16 @@ def _slice(value: Matrix, start: int, stop: int) -> Matrix:
 
 
 def _gru(
-    recurrence: Recurrence, projected: Matrix, h: Tensor, c: Tensor | None, params: LayerParameters
+    recurrence: Recurrence,
+    projected: Matrix,
+    h: Tensor,
+    c: Tensor | None,
+    params: LayerParameters,
+    noise: Tensor | None,
 ) -> tuple[Tensor, Tensor | None]:
     hidden = product(h, params.w_hh, params.bias_hh)
     size = h.shape[1]
-    preact_rz = realize(_add(_slice(projected, 0, 2 * size), _slice(hidden, 0, 2 * size)))
-    input_n = realize(_slice(projected, 2 * size, 3 * size))
-    hidden_n = realize(_slice(hidden, 2 * size, 3 * size))
+    preact_rz = realize(_add(_slice(projected, 0, 2 * size), _slice(hidden, 0, 2 * size)), _part(noise, 0, 2 * size))
+    input_n = realize(_slice(projected, 2 * size, 3 * size), _part(noise, 2 * size, 3 * size))
+    hidden_n = realize(_slice(hidden, 2 * size, 3 * size), _part(noise, 3 * size, 4 * size))
     return gru_step(preact_rz, input_n, hidden_n, h, recurrence.gates), None

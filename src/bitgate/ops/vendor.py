@@ -35,9 +35,15 @@ def _is_cast_to_unsupported(weight: Matrix) -> bool:
 
 
 def run(
-    recurrence: Recurrence, x: Tensor, h: Tensor, c: Tensor | None, params: LayerParameters, lengths: Tensor | None
+    recurrence: Recurrence,
+    x: Tensor,
+    h: Tensor,
+    c: Tensor | None,
+    params: LayerParameters,
+    lengths: Tensor | None,
+    noise: Tensor | None = None,
 ) -> LoopResult:
-    """One layer in one direction; arguments and result as in ``reference.run``."""
+    """One layer in one direction; arguments and result as in ``reference.run``, but ``noise`` is never read."""
     flat, has_bias = _flat_weights(recurrence.cell, params)
     state = h.unsqueeze(0) if c is None else (h.unsqueeze(0), c.unsqueeze(0))
     kernel: Any = torch._VF.gru if c is None else torch._VF.lstm

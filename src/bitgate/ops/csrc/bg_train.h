@@ -3,6 +3,9 @@
  * Every array is row-major and belongs to the caller. T steps, B sequences, I inputs, H units, G gates; Hp is H rounded
  * up to whole 64-byte lines (padded_size), and "padded" arrays carry zeros or finite values in the units behind H.
  * Sequences come longest first. A NULL pointer stands for an optional array that is not there.
+ *
+ * With variances v of the weights (the lr-trick) w are the means, and every pre-activation is drawn:
+ * w x + b + sqrt(v x^2) noise. A of them: those of the gates, of a GRU r, z, n of the input, n of the hidden state.
  */
 #ifndef BG_TRAIN_H
 #define BG_TRAIN_H
@@ -20,19 +23,21 @@ typedef struct {
     int levels[BG_TRAIN_MAX_GATES];        /* 0 is a smooth gate */
     const void *edges[BG_TRAIN_MAX_GATES]; /* ascending thresholds, levels - 1 of each gate that has levels */
     const int64_t *lengths;                /* (B,) descending, or NULL: all T */
-    const void *w_hh;                      /* (G H, H) */
+    const void *w_hh, *v_hh;               /* (G H, H); v_hh NULL: plain weights, here and in all that follows */
     const void *h_0, *c_0;                 /* (B, Hp) padded; c_0 NULL for a GRU */
     void *output;                          /* (T, B, Hp): written forward, read backward; zero behind the ends */
     void *gates;                           /* (T, B, G, Hp) values of the gates; NULL forward: keep nothing */
     void *slopes;                          /* (T, B, G, Hp) their (pseudo-)derivatives; NULL where all are smooth */
     void *cells;                           /* (T, B, Hp) c of every step; NULL for a GRU */
     void *extra;                           /* (T, B, Hp) tanh(c); for a GRU the hidden state's part of n */
+    void *ratios;                          /* (T, B, A, Hp) d preact / d variance, NULL for plain weights */
 } bg_train_layer;
 
 typedef struct {
     bg_train_layer layer;
     const void *x;                  /* (T, B, I) */
-    const void *w_ih;               /* (G H, I) */
+    const void *w_ih, *v_ih;        /* (G H, I) */
+    const void *noise;              /* (T, B, A, Hp) standard normal, NULL for plain weights */
     const void *bias_ih, *bias_hh;  /* (G H,) or NULL */
     void *h_n;                      /* (B, Hp) */
     void *c_n;                      /* (B, Hp), NULL for a GRU */
@@ -41,12 +46,13 @@ typedef struct {
 /* Gradients that nobody needs are NULL. */
 typedef struct {
     bg_train_layer layer;
-    const void *x, *w_ih;                /* as above */
+    const void *x, *w_ih, *v_ih;         /* as above */
     const void *grad_output;             /* (T, B, Hp) padded, or NULL */
     void *grad_h;                        /* (B, Hp): in the gradient of h_n, out that of h_0 */
     void *grad_c;                        /* (B, Hp), likewise; NULL for a GRU */
     void *grad_x;                        /* (T, B, Ip), I rounded up like H */
     void *grad_w_ih, *grad_w_hh;         /* (G H, I), (G H, H) */
+    void *grad_v_ih, *grad_v_hh;         /* likewise */
     void *grad_bias_ih, *grad_bias_hh;   /* (G H,) */
 } bg_train_backward;
 

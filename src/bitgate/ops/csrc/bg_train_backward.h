@@ -21,30 +21,40 @@ static int is_gru(const bg_train_layer *l) { return l->cell == BG_TRAIN_GRU; }
 static int64_t gate_panels(const bg_train_layer *l) { return bg_train_n_gates(l->cell) * l->padded / LINE; }
 static int64_t input_lines(const bg_train_layer *l) { return (l->inputs + LINE - 1) / LINE; }
 
-/* Packed: w_hh, then w_ih if x needs its gradient. */
+static int n_sides(const bg_train_layer *l) { return l->v_hh ? 2 : 1; } /* means and variances */
+
+/* Packed, in panels of weights: w_hh, w_ih if x needs its gradient; then v_hh, v_ih. */
+static int64_t packed_length(const bg_train_backward *p) {
+    const int64_t lines = p->layer.padded / LINE + (p->grad_x ? input_lines(&p->layer) : 0);
+    return lines * gate_panels(&p->layer) * LINE * LINE;
+}
+
 static int64_t backward_packed_size(const void *params) {
     const bg_train_backward *p = params;
-    int64_t lines = p->layer.padded / LINE + (p->grad_x ? input_lines(&p->layer) : 0);
-    return lines * gate_panels(&p->layer) * LINE * 64;
+    return n_sides(&p->layer) * packed_length(p) * (int64_t)sizeof(real);
 }
 
 static void backward_pack(const void *params, void *packed) {
     const bg_train_backward *p = params;
-    real *to = pack_lines(packed, p->layer.w_hh, p->layer.hidden, &p->layer, 0);
-    if (p->grad_x) {
-        pack_lines(to, p->w_ih, p->layer.inputs, &p->layer, is_gru(&p->layer) ? 2 : 0);
+    const bg_train_layer *l = &p->layer;
+    real *to = packed;
+    for (int side = 0; side < n_sides(l); ++side) {
+        to = pack_lines(to, side ? l->v_hh : l->w_hh, l->hidden, l, 0);
+        if (p->grad_x) {
+            to = pack_lines(to, side ? p->v_ih : p->w_ih, l->inputs, l, is_gru(l) ? 2 : 0);
+        }
     }
 }
 
-/* Scratch of a shard. */
+/* Scratch of a shard, once for the means and once for the variances. */
 typedef struct {
-    panels preact;
-    real *x, *h;           /* inputs of w_ih and w_hh, packed */
+    panels grads;          /* of pre-activations, or of their variances */
+    real *x, *h;           /* inputs of w_ih and w_hh, packed; squared for the variances */
     real *sums_x, *sums_h; /* gradients of [w_ih, bias] and [w_hh, bias] */
 } scratch;
 
 static int needs_weights(const bg_train_backward *p) {
-    return p->grad_w_ih || p->grad_w_hh || p->grad_bias_ih || p->grad_bias_hh;
+    return p->grad_w_ih || p->grad_w_hh || p->grad_v_ih || p->grad_v_hh || p->grad_bias_ih || p->grad_bias_hh;
 }
 
 /* Room for whole steps of at least CHUNK_ROWS rows, in lines: what follows stays aligned. */
@@ -53,12 +63,16 @@ static int64_t rows_of_chunk(int64_t sequences) {
     return (sequences * steps + LINE) / LINE * LINE;
 }
 
-static scratch lay_out(const bg_train_backward *p, void *work, int64_t sequences) {
-    const bg_train_layer *l = &p->layer;
+static int64_t side_length(const bg_train_layer *l, int64_t capacity) {
+    const int64_t inputs = (n_tiles(l->inputs) + n_tiles(l->hidden)) * LINE_ROWS;
+    return n_blocks(l) * l->padded * capacity + inputs * (gate_panels(l) * LINE + capacity);
+}
+
+static scratch lay_out(const bg_train_layer *l, void *work, int64_t sequences, int side) {
     const int64_t capacity = rows_of_chunk(sequences);
     const int64_t x = n_tiles(l->inputs) * LINE_ROWS, h = n_tiles(l->hidden) * LINE_ROWS;
-    scratch s = {.preact = {work, capacity}};
-    s.sums_x = s.preact.data + n_blocks(l) * l->padded * capacity;
+    scratch s = {.grads = {(real *)work + side * side_length(l, capacity), capacity}};
+    s.sums_x = s.grads.data + n_blocks(l) * l->padded * capacity;
     s.sums_h = s.sums_x + x * gate_panels(l) * LINE;
     s.x = s.sums_h + h * gate_panels(l) * LINE;
     s.h = s.x + x * capacity;
@@ -67,22 +81,27 @@ static scratch lay_out(const bg_train_backward *p, void *work, int64_t sequences
 
 static int64_t backward_work_size(const void *params, int64_t sequences) {
     const bg_train_layer *l = &((const bg_train_backward *)params)->layer;
-    const int64_t inputs = (n_tiles(l->inputs) + n_tiles(l->hidden)) * LINE_ROWS, capacity = rows_of_chunk(sequences);
-    return (n_blocks(l) * l->padded * capacity + inputs * (gate_panels(l) * LINE + capacity)) * (int64_t)sizeof(real);
+    return n_sides(l) * side_length(l, rows_of_chunk(sequences)) * (int64_t)sizeof(real);
 }
 
 /* What one step reads and writes. */
 typedef struct {
     const real *grad_output, *gates, *slopes, *extra; /* grad_output and slopes may be NULL */
+    const real *ratios;                               /* NULL for plain weights */
     const real *state;                                /* c before the step; of a GRU h before it */
     real *grad_h, *grad_c;
-    panels preact;
+    panels preact, var;
     int64_t shift; /* from a sequence to its row in the panels */
 } grad_view;
 
-INLINE void put(const grad_view *s, const bg_train_layer *l, int block, int64_t row, int64_t j, vec value) {
+/* The gradient of a pre-activation, and of its variance; `draw` is its place in the noise. */
+INLINE void put(const grad_view *s, const bg_train_layer *l, int block, int draw, int64_t row, int64_t j, vec value) {
     const int64_t panel = (block * l->padded + j) / LINE;
-    store(s->preact.data + (panel * s->preact.capacity + row + s->shift) * LINE + j % LINE, value);
+    const int64_t at = (panel * s->preact.capacity + row + s->shift) * LINE + j % LINE;
+    store(s->preact.data + at, value);
+    if (s->ratios) {
+        store(s->var.data + at, value * load(s->ratios + (row * n_blocks(l) + draw) * l->padded + j));
+    }
 }
 
 INLINE vec read_slope(const grad_view *s, int64_t at, vec value, int is_tanh) {
@@ -102,12 +121,12 @@ INLINE void lstm_grad(const bg_train_layer *l, const grad_view *s, int64_t row, 
     vec squashed = load(s->extra + at), c = load(s->state + at), grad_h = read_grad_h(s, at);
     vec grad_c = load(s->grad_c + at) + grad_h * o * (1 - squashed * squashed);
     vec f = is_coupled ? 1 - i : load(s->gates + at_f);
-    put(s, l, 0, row, j, grad_c * (is_coupled ? g - c : g) * read_slope(s, at_i, i, 0));
+    put(s, l, 0, 0, row, j, grad_c * (is_coupled ? g - c : g) * read_slope(s, at_i, i, 0));
     if (!is_coupled) {
-        put(s, l, 1, row, j, grad_c * c * read_slope(s, at_f, f, 0));
+        put(s, l, 1, 1, row, j, grad_c * c * read_slope(s, at_f, f, 0));
     }
-    put(s, l, 2 - is_coupled, row, j, grad_c * i * read_slope(s, at_g, g, 1));
-    put(s, l, 3 - is_coupled, row, j, grad_h * squashed * read_slope(s, at_o, o, 0));
+    put(s, l, 2 - is_coupled, 2 - is_coupled, row, j, grad_c * i * read_slope(s, at_g, g, 1));
+    put(s, l, 3 - is_coupled, 3 - is_coupled, row, j, grad_h * squashed * read_slope(s, at_o, o, 0));
     store(s->grad_c + at, grad_c * f);
 }
 
@@ -116,10 +135,10 @@ INLINE void gru_grad(const bg_train_layer *l, const grad_view *s, int64_t row, i
     const int64_t at_r = row * 3 * Hp + j, at_z = at_r + Hp, at_n = at_z + Hp;
     vec r = load(s->gates + at_r), z = load(s->gates + at_z), n = load(s->gates + at_n), grad_h = read_grad_h(s, at);
     vec grad_n = grad_h * (1 - z) * read_slope(s, at_n, n, 1);
-    put(s, l, 0, row, j, grad_n);
-    put(s, l, 1, row, j, grad_n * load(s->extra + at) * read_slope(s, at_r, r, 0));
-    put(s, l, 2, row, j, grad_h * (load(s->state + at) - n) * read_slope(s, at_z, z, 0));
-    put(s, l, 3, row, j, grad_n * r);
+    put(s, l, 0, 2, row, j, grad_n);
+    put(s, l, 1, 0, row, j, grad_n * load(s->extra + at) * read_slope(s, at_r, r, 0));
+    put(s, l, 2, 1, row, j, grad_h * (load(s->state + at) - n) * read_slope(s, at_z, z, 0));
+    put(s, l, 3, 3, row, j, grad_n * r);
     store(s->grad_h + at, grad_h * z);
 }
 
@@ -147,17 +166,24 @@ static panels panels_of_h(const bg_train_layer *l, panels preact) {
     return preact;
 }
 
-/* The products of one step of `rows` sequences from `first` on. */
-static void grad_products(const bg_train_backward *p, const grad_view *s, const real *packed, int64_t t, int64_t first,
-                          int64_t rows) {
+/* The products of one step of `rows` sequences from `first` on; h is the step's input. */
+static void grad_products(const bg_train_backward *p, const grad_view *s, const real *packed, const real *h, int64_t t,
+                          int64_t first, int64_t rows) {
     const bg_train_layer *l = &p->layer;
-    const int64_t n_panels = gate_panels(l), lines = l->padded / LINE, at = first + s->shift;
-    panels preact = panels_of_h(l, s->preact);
-    product(s->grad_h + first * l->padded, l->padded, lines, preact, at, rows, n_panels, packed, is_gru(l));
+    const int64_t n_panels = gate_panels(l), at = first + s->shift, length = packed_length(p);
+    const matrix state = {(real *)h + first * l->padded, l->padded, l->padded};
+    const matrix grad_h = {s->grad_h + first * l->padded, l->padded, l->padded};
+    const factors mean = {panels_of_h(l, s->preact), at, n_panels, packed};
+    const factors var = {panels_of_h(l, s->var), at, n_panels, packed + length};
+    product(grad_h, rows, &mean, &var, s->ratios ? &state : NULL, is_gru(l));
     if (p->grad_x) {
-        const int64_t size = input_lines(l) * LINE;
-        real *to = (real *)p->grad_x + (t * l->batch + first) * size;
-        product(to, size, input_lines(l), s->preact, at, rows, n_panels, packed + lines * n_panels * LINE * LINE, 0);
+        const int64_t size = input_lines(l) * LINE, skipped = l->padded * n_panels * LINE;
+        const int64_t row = t * l->batch + first;
+        const matrix x = {(real *)p->x + row * l->inputs, l->inputs, l->inputs};
+        const matrix grad_x = {(real *)p->grad_x + row * size, size, size};
+        const factors mean_x = {s->preact, at, n_panels, packed + skipped};
+        const factors var_x = {s->var, at, n_panels, packed + length + skipped};
+        product(grad_x, rows, &mean_x, &var_x, s->ratios ? &x : NULL, 0);
     }
 }
 
@@ -170,31 +196,56 @@ static void grad_step(const bg_train_backward *p, const scratch *w, const real *
                       int64_t last, int64_t at) {
     const bg_train_layer *l = &p->layer;
     const int64_t size = l->batch * l->padded, n_gates = bg_train_n_gates(l->cell);
+    const real *h = before(l->output, l->h_0, t, size);
     const grad_view s = {
         .grad_output = p->grad_output ? (const real *)p->grad_output + t * size : NULL,
         .gates = (const real *)l->gates + t * n_gates * size,
         .slopes = l->slopes ? (const real *)l->slopes + t * n_gates * size : NULL,
         .extra = (const real *)l->extra + t * size,
-        .state = is_gru(l) ? before(l->output, l->h_0, t, size) : before(l->cells, l->c_0, t, size),
+        .ratios = l->v_hh ? (const real *)l->ratios + t * n_blocks(l) * size : NULL,
+        .state = is_gru(l) ? h : before(l->cells, l->c_0, t, size),
         .grad_h = p->grad_h,
         .grad_c = p->grad_c,
-        .preact = w->preact,
+        .preact = w[0].grads,
+        .var = w[l->v_hh ? 1 : 0].grads,
         .shift = at - first,
     };
     (l->cell == BG_TRAIN_LSTM ? lstm_elements : is_gru(l) ? gru_elements : coupled_elements)(l, &s, first, last);
-    grad_products(p, &s, packed, t, first, last - first);
+    grad_products(p, &s, packed, h, t, first, last - first);
+}
+
+/* Packs the inputs of one step's weights behind `rows` rows of earlier ones. */
+static void keep_inputs(const bg_train_backward *p, const scratch *w, int64_t t, int64_t first, int64_t count,
+                        int64_t rows) {
+    const bg_train_layer *l = &p->layer;
+    const real *x = (const real *)p->x + (t * l->batch + first) * l->inputs;
+    const real *h = before(l->output, l->h_0, t, l->batch * l->padded) + first * l->padded;
+    for (int side = 0; side < n_sides(l); ++side, ++w) {
+        pack_inputs(w->x, w->grads.capacity, rows, x, l->inputs, count, l->inputs, side);
+        pack_inputs(w->h, w->grads.capacity, rows, h, l->padded, count, l->hidden, side);
+    }
+}
+
+static void add_weights(const bg_train_layer *l, const scratch *w, int64_t rows) {
+    for (int side = 0; side < n_sides(l); ++side, ++w) {
+        add_outer_products(w->sums_x, w->x, l->inputs, w->grads, gate_panels(l), rows);
+        add_outer_products(w->sums_h, w->h, l->hidden, panels_of_h(l, w->grads), gate_panels(l), rows);
+    }
 }
 
 static void backward(const void *params, const void *packed, void *work, int64_t first, int64_t last) {
     const bg_train_backward *p = params;
     const bg_train_layer *l = &p->layer;
-    const scratch s = lay_out(p, work, last - first);
-    const int64_t row_size = input_lines(l) * LINE, size = l->batch * l->padded;
+    const int64_t row_size = input_lines(l) * LINE;
+    scratch w[2];
     int64_t rows = 0;
-    memset(s.sums_x, 0, (size_t)((char *)s.x - (char *)s.sums_x));
+    for (int side = 0; side < n_sides(l); ++side) {
+        w[side] = lay_out(l, work, last - first, side);
+        memset(w[side].sums_x, 0, (size_t)((char *)w[side].x - (char *)w[side].sums_x));
+    }
     for (int64_t t = l->steps - 1; t >= 0; --t) {
         const int64_t alive = bg_train_alive(l, first, last, t), count = alive - first;
-        grad_step(p, &s, packed, t, first, alive, rows);
+        grad_step(p, w, packed, t, first, alive, rows);
         if (p->grad_x) {
             real *behind = (real *)p->grad_x + (t * l->batch + alive) * row_size;
             memset(behind, 0, sizeof(real) * (size_t)((last - alive) * row_size));
@@ -202,14 +253,10 @@ static void backward(const void *params, const void *packed, void *work, int64_t
         if (!needs_weights(p)) {
             continue;
         }
-        const real *x = (const real *)p->x + (t * l->batch + first) * l->inputs;
-        pack_inputs(s.x, s.preact.capacity, rows, x, l->inputs, count, l->inputs);
-        const real *h = before(l->output, l->h_0, t, size) + first * l->padded;
-        pack_inputs(s.h, s.preact.capacity, rows, h, l->padded, count, l->hidden);
+        keep_inputs(p, w, t, first, count, rows);
         rows += count;
-        if (t == 0 || rows + last - first > s.preact.capacity) {
-            add_outer_products(s.sums_x, s.x, l->inputs, s.preact, gate_panels(l), rows);
-            add_outer_products(s.sums_h, s.h, l->hidden, panels_of_h(l, s.preact), gate_panels(l), rows);
+        if (t == 0 || rows + last - first > w->grads.capacity) {
+            add_weights(l, w, rows);
             rows = 0;
         }
     }
@@ -219,14 +266,16 @@ static void backward_finish(const void *params, void *const *works, int shards) 
     const bg_train_backward *p = params;
     const bg_train_layer *l = &p->layer;
     real *sums_x[MOST_SHARDS], *sums_h[MOST_SHARDS];
-    for (int k = 0; k < shards; ++k) {
-        scratch s = lay_out(p, works[k], l->batch * (k + 1) / shards - l->batch * k / shards);
-        sums_x[k] = s.sums_x;
-        sums_h[k] = s.sums_h;
-    }
-    if (needs_weights(p)) {
-        unpack_sums(p->grad_w_ih, p->grad_bias_ih, sums_x, shards, l->inputs, l, is_gru(l) ? 2 : 0);
-        unpack_sums(p->grad_w_hh, p->grad_bias_hh, sums_h, shards, l->hidden, l, 0);
+    for (int side = 0; needs_weights(p) && side < n_sides(l); ++side) {
+        for (int k = 0; k < shards; ++k) {
+            const int64_t sequences = l->batch * (k + 1) / shards - l->batch * k / shards;
+            const scratch w = lay_out(l, works[k], sequences, side);
+            sums_x[k] = w.sums_x;
+            sums_h[k] = w.sums_h;
+        }
+        unpack_sums(side ? p->grad_v_ih : p->grad_w_ih, side ? NULL : p->grad_bias_ih, sums_x, shards, l->inputs, l,
+                    is_gru(l) ? 2 : 0);
+        unpack_sums(side ? p->grad_v_hh : p->grad_w_hh, side ? NULL : p->grad_bias_hh, sums_h, shards, l->hidden, l, 0);
     }
 }
 

@@ -11,20 +11,24 @@
 
 #include "bg_train_vector.h"
 
-/* Packed weights: bias (A, Hp), then for each block of LANES units (I, G, LANES) of w_ih and (H, G, LANES) of w_hh. */
+/* Keeps the gradient of the standard deviation finite where every weight of a row has settled (ops/reference.py). */
+#define SMALLEST_VARIANCE ((real)1e-12)
+
+/* Packed weights: bias (A, Hp), then for each block of LANES units (I, G, LANES) of w_ih and (H, G, LANES) of w_hh,
+ * and the same of v_ih and v_hh. */
 INLINE int n_accumulators(int cell) { return cell == BG_TRAIN_COUPLED_LSTM ? 3 : 4; }
 
-static int64_t block_size(const bg_train_forward *p) {
-    return (p->layer.inputs + p->layer.hidden) * bg_train_n_gates(p->layer.cell) * LANES;
+static int64_t block_size(const bg_train_layer *l) {
+    return (l->inputs + l->hidden) * bg_train_n_gates(l->cell) * LANES * (1 + !!l->v_hh);
 }
 
 static int64_t forward_packed_size(const void *params) {
     const bg_train_forward *p = params;
     int64_t bias = n_accumulators(p->layer.cell) * p->layer.padded;
-    return (bias + p->layer.padded / LANES * block_size(p)) * (int64_t)sizeof(real);
+    return (bias + p->layer.padded / LANES * block_size(&p->layer)) * (int64_t)sizeof(real);
 }
 
-static void pack_columns(real *to, const real *w, int64_t columns, int n_gates, int64_t hidden, int64_t unit) {
+static real *pack_columns(real *to, const real *w, int64_t columns, int n_gates, int64_t hidden, int64_t unit) {
     for (int64_t k = 0; k < columns; ++k) {
         for (int g = 0; g < n_gates; ++g) {
             for (int64_t j = unit; j < unit + LANES; ++j) {
@@ -32,6 +36,7 @@ static void pack_columns(real *to, const real *w, int64_t columns, int n_gates, 
             }
         }
     }
+    return to;
 }
 
 static void pack_bias(const bg_train_forward *p, real *to) {
@@ -57,10 +62,12 @@ static void forward_pack(const void *params, void *packed) {
     pack_bias(p, to);
     to += n_accumulators(l->cell) * l->padded;
     for (int64_t unit = 0; unit < l->padded; unit += LANES) {
-        pack_columns(to, p->w_ih, l->inputs, n_gates, l->hidden, unit);
-        to += l->inputs * n_gates * LANES;
-        pack_columns(to, l->w_hh, l->hidden, n_gates, l->hidden, unit);
-        to += l->hidden * n_gates * LANES;
+        to = pack_columns(to, p->w_ih, l->inputs, n_gates, l->hidden, unit);
+        to = pack_columns(to, l->w_hh, l->hidden, n_gates, l->hidden, unit);
+        if (l->v_hh) {
+            to = pack_columns(to, p->v_ih, l->inputs, n_gates, l->hidden, unit);
+            to = pack_columns(to, l->v_hh, l->hidden, n_gates, l->hidden, unit);
+        }
     }
 }
 
@@ -71,6 +78,10 @@ typedef struct {
     real *gates, *slopes, *cells, *extra;        /* this step's part of what is kept, or NULL */
     const real *weights, *bias;
     int64_t row, unit;                           /* where the tile begins */
+    const real *noise;                           /* this step's, or NULL */
+    real *ratios;                                /* likewise, if kept */
+    real *x_squares, *h_squares;                 /* of the sequences from `first` on */
+    int64_t first;
 } step_view;
 
 /* acc += R rows of a, `stride` apart, times a packed block of N gates; its last gate adds to acc[last]. */
@@ -83,6 +94,30 @@ INLINE void multiply(vec (*acc)[4], const real *a, int64_t stride, int64_t colum
             const vec value = splat(a[r * stride + k]);
             UNROLL for (int g = 0; g < N - 1; ++g) { acc[r][g] += value * w[g]; }
             acc[r][last] += value * w[N - 1];
+        }
+    }
+}
+
+/* acc += sqrt(variance) noise: the same products again, of squares with variances. */
+INLINE void add_noise(const bg_train_layer *l, const step_view *s, vec (*acc)[4], const int R, const int N,
+                      const int A) {
+    const real *weights = s->weights + block_size(l) / 2;
+    const int64_t row = s->row - s->first;
+    vec var[MOST_ROWS][4];
+    UNROLL for (int r = 0; r < R; ++r) {
+        UNROLL for (int g = 0; g < A; ++g) { var[r][g] = splat(0); }
+    }
+    multiply(var, s->x_squares + row * l->inputs, l->inputs, l->inputs, weights, R, N, N - 1);
+    multiply(var, s->h_squares + row * l->padded, l->padded, l->hidden, weights + l->inputs * N * LANES, R, N, A - 1);
+    UNROLL for (int r = 0; r < R; ++r) {
+        UNROLL for (int g = 0; g < A; ++g) {
+            const int64_t at = ((s->row + r) * A + g) * l->padded + s->unit;
+            const ivec settled = var[r][g] < SMALLEST_VARIANCE;
+            const vec std = vec_sqrt(choose(settled, splat(SMALLEST_VARIANCE), var[r][g])), noise = load(s->noise + at);
+            acc[r][g] += std * noise;
+            if (s->ratios) {
+                store(s->ratios + at, choose(settled, splat(0), noise / (2 * std)));
+            }
         }
     }
 }
@@ -132,6 +167,9 @@ INLINE void tile(const bg_train_layer *l, const step_view *s, int64_t inputs, co
     }
     multiply(acc, s->x + s->row * inputs, inputs, inputs, s->weights, R, N, N - 1);
     multiply(acc, s->h + s->row * l->padded, l->padded, l->hidden, s->weights + inputs * N * LANES, R, N, A - 1);
+    if (s->noise) {
+        add_noise(l, s, acc, R, N, A);
+    }
     UNROLL for (int r = 0; r < R; ++r) {
         if (cell == BG_TRAIN_GRU) {
             gru_end(l, s, s->row + r, acc[r]);
@@ -148,7 +186,7 @@ INLINE void step(const bg_train_forward *p, step_view *s, const real *packed, in
     const int R = n_accumulators(cell) == 3 ? ROWS_OF_3 : ROWS_OF_4;
     s->bias = packed;
     s->weights = packed + n_accumulators(cell) * l->padded;
-    for (s->unit = 0; s->unit < l->padded; s->unit += LANES, s->weights += block_size(p)) {
+    for (s->unit = 0; s->unit < l->padded; s->unit += LANES, s->weights += block_size(l)) {
         for (s->row = first; s->row + R <= last; s->row += R) {
             tile(l, s, p->layer.inputs, R, cell);
         }
@@ -158,6 +196,12 @@ INLINE void step(const bg_train_forward *p, step_view *s, const real *packed, in
         for (; s->row < last; ++s->row) {
             tile(l, s, p->layer.inputs, 1, cell);
         }
+    }
+}
+
+static void square(real *to, const real *from, int64_t n) {
+    for (int64_t k = 0; k < n; ++k) {
+        to[k] = from[k] * from[k];
     }
 }
 
@@ -179,6 +223,7 @@ static void zero_behind(const bg_train_layer *l, int64_t t, int64_t first, int64
     zero_rows(l->slopes, t, wide, l->batch, first, last);
     zero_rows(l->cells, t, l->padded, l->batch, first, last);
     zero_rows(l->extra, t, l->padded, l->batch, first, last);
+    zero_rows(l->ratios, t, l->padded * n_accumulators(l->cell), l->batch, first, last);
 }
 
 static void write_last_h(const bg_train_forward *p, int64_t first, int64_t last) {
@@ -191,9 +236,11 @@ static void write_last_h(const bg_train_forward *p, int64_t first, int64_t last)
     }
 }
 
+/* Squares of one step's h and x. */
 static int64_t forward_work_size(const void *params, int64_t sequences) {
-    (void)params, (void)sequences;
-    return 0;
+    const bg_train_layer *l = &((const bg_train_forward *)params)->layer;
+    const int64_t size = l->v_hh ? sequences * (l->padded + l->inputs) : 0;
+    return (size + LINE - 1) / LINE * 64;
 }
 
 static void forward_finish(const void *params, void *const *works, int shards) {
@@ -201,11 +248,11 @@ static void forward_finish(const void *params, void *const *works, int shards) {
 }
 
 static void forward(const void *params, const void *packed, void *work, int64_t first, int64_t last) {
-    (void)work;
     const bg_train_forward *p = params;
     const bg_train_layer *l = &p->layer;
     int64_t B = l->batch, wide = bg_train_n_gates(l->cell) * l->padded, alive = last;
-    step_view s = {.c = p->c_n};
+    step_view s = {.c = p->c_n, .first = first, .h_squares = work};
+    s.x_squares = l->v_hh ? s.h_squares + (last - first) * l->padded : NULL;
     if (p->c_n) {
         size_t bytes = sizeof(real) * (size_t)((last - first) * l->padded);
         memcpy(s.c + first * l->padded, (const real *)l->c_0 + first * l->padded, bytes);
@@ -220,6 +267,12 @@ static void forward(const void *params, const void *packed, void *work, int64_t 
         s.slopes = at_step(l->slopes, t, wide, B);
         s.cells = at_step(l->cells, t, l->padded, B);
         s.extra = at_step(l->extra, t, l->padded, B);
+        if (l->v_hh) {
+            s.noise = (const real *)p->noise + t * B * n_accumulators(l->cell) * l->padded;
+            s.ratios = at_step(l->ratios, t, n_accumulators(l->cell) * l->padded, B);
+            square(s.x_squares, s.x + first * l->inputs, (alive - first) * l->inputs);
+            square(s.h_squares, s.h + first * l->padded, (alive - first) * l->padded);
+        }
         if (l->cell == BG_TRAIN_LSTM) {
             step(p, &s, packed, first, alive, BG_TRAIN_LSTM);
         } else if (l->cell == BG_TRAIN_COUPLED_LSTM) {

@@ -8,22 +8,24 @@ typedef unsigned long long address;
 
 static const void *pointer(address a) { return (const void *)(uintptr_t)a; }
 
-/* (cell, T, B, I, H, Hp, levels of 4, edges of 4, lengths, w_hh, h_0, c_0, output, gates, slopes, cells, extra) */
+/* (cell, T, B, I, H, Hp, levels of 4, edges of 4, lengths, w_hh, v_hh, h_0, c_0, output, gates, slopes, cells, extra,
+ * ratios) */
 static int read_layer(PyObject *tuple, bg_train_layer *l) {
     long long sizes[5];
-    address e[4], a[9];
-    if (!PyArg_ParseTuple(tuple, "iLLLLL(iiii)(KKKK)KKKKKKKKK", &l->cell, &sizes[0], &sizes[1], &sizes[2], &sizes[3],
+    address e[4], a[11];
+    if (!PyArg_ParseTuple(tuple, "iLLLLL(iiii)(KKKK)KKKKKKKKKKK", &l->cell, &sizes[0], &sizes[1], &sizes[2], &sizes[3],
                           &sizes[4], &l->levels[0], &l->levels[1], &l->levels[2], &l->levels[3], &e[0], &e[1], &e[2],
-                          &e[3], &a[0], &a[1], &a[2], &a[3], &a[4], &a[5], &a[6], &a[7], &a[8])) {
+                          &e[3], &a[0], &a[1], &a[2], &a[3], &a[4], &a[5], &a[6], &a[7], &a[8], &a[9], &a[10])) {
         return 0;
     }
     l->steps = sizes[0], l->batch = sizes[1], l->inputs = sizes[2], l->hidden = sizes[3], l->padded = sizes[4];
     for (int g = 0; g < 4; ++g) {
         l->edges[g] = pointer(e[g]);
     }
-    l->lengths = pointer(a[0]), l->w_hh = pointer(a[1]), l->h_0 = pointer(a[2]), l->c_0 = pointer(a[3]);
-    l->output = (void *)pointer(a[4]), l->gates = (void *)pointer(a[5]), l->slopes = (void *)pointer(a[6]);
-    l->cells = (void *)pointer(a[7]), l->extra = (void *)pointer(a[8]);
+    l->lengths = pointer(a[0]), l->w_hh = pointer(a[1]), l->v_hh = pointer(a[2]);
+    l->h_0 = pointer(a[3]), l->c_0 = pointer(a[4]), l->output = (void *)pointer(a[5]);
+    l->gates = (void *)pointer(a[6]), l->slopes = (void *)pointer(a[7]), l->cells = (void *)pointer(a[8]);
+    l->extra = (void *)pointer(a[9]), l->ratios = (void *)pointer(a[10]);
     return 1;
 }
 
@@ -45,42 +47,44 @@ static int check(const bg_train_layer *l, int path, int is_double) {
     return 1;
 }
 
-PyDoc_STRVAR(forward_doc, "forward(path, is_double, threads, layer, x, w_ih, bias_ih, bias_hh, h_n, c_n)");
+PyDoc_STRVAR(forward_doc, "forward(path, is_double, threads, layer, x, w_ih, v_ih, noise, bias_ih, bias_hh,\n"
+                          "        h_n, c_n)");
 
 static PyObject *forward(PyObject *module, PyObject *args) {
     (void)module;
     int path, is_double, threads;
     PyObject *layer;
-    address a[6];
+    address a[8];
     bg_train_forward p;
-    if (!PyArg_ParseTuple(args, "ipiO!KKKKKK", &path, &is_double, &threads, &PyTuple_Type, &layer, &a[0], &a[1], &a[2],
-                          &a[3], &a[4], &a[5]) ||
+    if (!PyArg_ParseTuple(args, "ipiO!KKKKKKKK", &path, &is_double, &threads, &PyTuple_Type, &layer, &a[0], &a[1],
+                          &a[2], &a[3], &a[4], &a[5], &a[6], &a[7]) ||
         !read_layer(layer, &p.layer) || !check(&p.layer, path, is_double)) {
         return NULL;
     }
-    p.x = pointer(a[0]), p.w_ih = pointer(a[1]), p.bias_ih = pointer(a[2]), p.bias_hh = pointer(a[3]);
-    p.h_n = (void *)pointer(a[4]), p.c_n = (void *)pointer(a[5]);
+    p.x = pointer(a[0]), p.w_ih = pointer(a[1]), p.v_ih = pointer(a[2]), p.noise = pointer(a[3]);
+    p.bias_ih = pointer(a[4]), p.bias_hh = pointer(a[5]), p.h_n = (void *)pointer(a[6]), p.c_n = (void *)pointer(a[7]);
     return run(&bg_train_find(path, is_double)->forward, &p, &p.layer, threads);
 }
 
-PyDoc_STRVAR(backward_doc, "backward(path, is_double, threads, layer, x, w_ih, grad_output, grad_h, grad_c, grad_x,\n"
-                           "         grad_w_ih, grad_w_hh, grad_bias_ih, grad_bias_hh)");
+PyDoc_STRVAR(backward_doc, "backward(path, is_double, threads, layer, x, w_ih, v_ih, grad_output, grad_h, grad_c, grad_x,\n"
+                           "         grad_w_ih, grad_w_hh, grad_bias_ih, grad_bias_hh, grad_v_ih, grad_v_hh)");
 
 static PyObject *backward(PyObject *module, PyObject *args) {
     (void)module;
     int path, is_double, threads;
     PyObject *layer;
-    address a[10];
+    address a[13];
     bg_train_backward p;
-    if (!PyArg_ParseTuple(args, "ipiO!KKKKKKKKKK", &path, &is_double, &threads, &PyTuple_Type, &layer, &a[0], &a[1],
-                          &a[2], &a[3], &a[4], &a[5], &a[6], &a[7], &a[8], &a[9]) ||
+    if (!PyArg_ParseTuple(args, "ipiO!KKKKKKKKKKKKK", &path, &is_double, &threads, &PyTuple_Type, &layer, &a[0],
+                          &a[1], &a[2], &a[3], &a[4], &a[5], &a[6], &a[7], &a[8], &a[9], &a[10], &a[11], &a[12]) ||
         !read_layer(layer, &p.layer) || !check(&p.layer, path, is_double)) {
         return NULL;
     }
-    p.x = pointer(a[0]), p.w_ih = pointer(a[1]), p.grad_output = pointer(a[2]);
-    p.grad_h = (void *)pointer(a[3]), p.grad_c = (void *)pointer(a[4]), p.grad_x = (void *)pointer(a[5]);
-    p.grad_w_ih = (void *)pointer(a[6]), p.grad_w_hh = (void *)pointer(a[7]);
-    p.grad_bias_ih = (void *)pointer(a[8]), p.grad_bias_hh = (void *)pointer(a[9]);
+    p.x = pointer(a[0]), p.w_ih = pointer(a[1]), p.v_ih = pointer(a[2]), p.grad_output = pointer(a[3]);
+    p.grad_h = (void *)pointer(a[4]), p.grad_c = (void *)pointer(a[5]), p.grad_x = (void *)pointer(a[6]);
+    p.grad_w_ih = (void *)pointer(a[7]), p.grad_w_hh = (void *)pointer(a[8]);
+    p.grad_bias_ih = (void *)pointer(a[9]), p.grad_bias_hh = (void *)pointer(a[10]);
+    p.grad_v_ih = (void *)pointer(a[11]), p.grad_v_hh = (void *)pointer(a[12]);
     return run(&bg_train_find(path, is_double)->backward, &p, &p.layer, threads);
 }
 

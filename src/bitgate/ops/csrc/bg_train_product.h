@@ -39,29 +39,72 @@ typedef struct {
     int64_t capacity;
 } panels;
 
-INLINE void product_tile(real *out, int64_t stride, panels a, int64_t row, int64_t n_panels, const real *packed,
-                         int accumulate, const int R) {
-    vec acc[LINE_ROWS][VECS];
-    load_lines(acc, accumulate ? out : NULL, stride, R);
-    for (int64_t p = 0; p < n_panels; ++p, packed += LINE * LINE) {
-        multiply_lines(acc, a.data + (p * a.capacity + row) * LINE, LINE, 1, packed, LINE, R);
+/* One operand of a product: rows of panels, beginning at `row`, and packed weights. */
+typedef struct {
+    panels rows;
+    int64_t row, n_panels;
+    const real *packed;
+} factors;
+
+/* Where a product goes: rows `stride` apart, of `columns` columns. */
+typedef struct {
+    real *data;
+    int64_t stride, columns;
+} matrix;
+
+INLINE void multiply_panels(vec (*acc)[VECS], const factors *f, int64_t line, int64_t row, const int R) {
+    const real *packed = f->packed + line * f->n_panels * LINE * LINE;
+    for (int64_t p = 0; p < f->n_panels; ++p, packed += LINE * LINE) {
+        multiply_lines(acc, f->rows.data + (p * f->rows.capacity + f->row + row) * LINE, LINE, 1, packed, LINE, R);
     }
-    store_lines(acc, out, stride, R);
 }
 
-/* out (rows, stride apart, `lines` lines each) = or += rows of a, beginning at `first`, times packed weights. */
-static void product(real *out, int64_t stride, int64_t lines, panels a, int64_t first, int64_t rows, int64_t n_panels,
-                    const real *packed, int accumulate) {
-    for (int64_t line = 0; line < lines; ++line, out += LINE, packed += n_panels * LINE * LINE) {
+/* acc *= 2 of, whose rows may end inside the line. */
+INLINE void multiply_twice(vec (*acc)[VECS], const matrix *of, int64_t line, int64_t row, const int R) {
+    const int64_t left = of->columns - line * LINE;
+    UNROLL for (int r = 0; r < R; ++r) {
+        real copy[LINE] = {0};
+        const real *from = of->data + (row + r) * of->stride + line * LINE;
+        if (left < LINE) {
+            memcpy(copy, from, sizeof(real) * (size_t)left);
+            from = copy;
+        }
+        UNROLL for (int v = 0; v < VECS; ++v) { acc[r][v] *= 2 * load(from + v * LANES); }
+    }
+}
+
+/* With `squares`: inputs whose squares the weights in `var` were multiplied with. */
+INLINE void product_tile(matrix out, const factors *mean, const factors *var, const matrix *squares, int64_t line,
+                         int64_t row, int accumulate, const int R) {
+    vec acc[LINE_ROWS][VECS];
+    real *to = out.data + row * out.stride + line * LINE;
+    load_lines(acc, accumulate && !squares ? to : NULL, out.stride, R);
+    if (squares) {
+        multiply_panels(acc, var, line, row, R);
+        multiply_twice(acc, squares, line, row, R);
+        if (accumulate) {
+            UNROLL for (int r = 0; r < R; ++r) {
+                UNROLL for (int v = 0; v < VECS; ++v) { acc[r][v] += load(to + r * out.stride + v * LANES); }
+            }
+        }
+    }
+    multiply_panels(acc, mean, line, row, R);
+    store_lines(acc, to, out.stride, R);
+}
+
+/* out = or += mean, and if `squares` is there 2 squares (elementwise) times var; whole lines. */
+static void product(matrix out, int64_t rows, const factors *mean, const factors *var, const matrix *squares,
+                    int accumulate) {
+    for (int64_t line = 0; line * LINE < out.columns; ++line) {
         int64_t r = 0;
         for (; r + LINE_ROWS <= rows; r += LINE_ROWS) {
-            product_tile(out + r * stride, stride, a, first + r, n_panels, packed, accumulate, LINE_ROWS);
+            product_tile(out, mean, var, squares, line, r, accumulate, LINE_ROWS);
         }
         for (; r + 2 <= rows; r += 2) {
-            product_tile(out + r * stride, stride, a, first + r, n_panels, packed, accumulate, 2);
+            product_tile(out, mean, var, squares, line, r, accumulate, 2);
         }
         for (; r < rows; ++r) {
-            product_tile(out + r * stride, stride, a, first + r, n_panels, packed, accumulate, 1);
+            product_tile(out, mean, var, squares, line, r, accumulate, 1);
         }
     }
 }
@@ -87,13 +130,14 @@ static real *pack_lines(real *to, const real *w, int64_t columns, const bg_train
 static int64_t n_tiles(int64_t columns) { return columns / LINE_ROWS + 1; }
 
 static void pack_inputs(real *to, int64_t capacity, int64_t at, const real *from, int64_t stride, int64_t rows,
-                        int64_t columns) {
+                        int64_t columns, int squared) {
     for (int64_t tile = 0; tile < n_tiles(columns); ++tile) {
         real *out = to + (tile * capacity + at) * LINE_ROWS;
         int64_t begin = tile * LINE_ROWS, whole = begin + LINE_ROWS <= columns;
         for (int64_t r = 0; r < rows; ++r, out += LINE_ROWS) {
             for (int k = 0; k < LINE_ROWS; ++k) {
-                out[k] = whole || begin + k < columns ? from[r * stride + begin + k] : begin + k == columns;
+                const real value = whole || begin + k < columns ? from[r * stride + begin + k] : begin + k == columns;
+                out[k] = squared ? value * value : value;
             }
         }
     }

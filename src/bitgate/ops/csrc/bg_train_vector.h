@@ -8,9 +8,11 @@
 #if BG_REAL_BITS == 32
 typedef float real;
 typedef int32_t integer;
+#define SQUARE_ROOT __builtin_sqrtf
 #else
 typedef double real;
 typedef int64_t integer;
+#define SQUARE_ROOT __builtin_sqrt
 #endif
 
 typedef real vec __attribute__((vector_size(BG_BYTES)));
@@ -38,6 +40,11 @@ INLINE vec load(const real *from) { return *(const loose_vec *)from; }
 INLINE void store(real *to, vec value) { *(loose_vec *)to = value; }
 INLINE vec splat(real value) { return value - (vec){0}; }
 INLINE vec choose(ivec mask, vec yes, vec no) { return (vec)(((ivec)yes & mask) | ((ivec)no & ~mask)); }
+
+INLINE vec vec_sqrt(vec x) { /* one instruction, given -fno-math-errno */
+    UNROLL for (int k = 0; k < LANES; ++k) { x[k] = SQUARE_ROOT(x[k]); }
+    return x;
+}
 
 /* exp(x) = scale (1 + p) with p = expm1(r) by a minimax polynomial, |r| <= ln(2)/2; error below 0.3 ulp of p. */
 #if BG_REAL_BITS == 32
