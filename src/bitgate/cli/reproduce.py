@@ -6,7 +6,7 @@ from typing import Any
 
 from bitgate.cli.parser import Arguments, Parser, Verb, close_matches, fail
 from bitgate.report import print_table
-from bitgate.reproduce import Comparison, Grid, Results, compare, find_grids, load_grid, run_grid, to_markdown
+from bitgate.reproduce import Grid, Results, compare, draw, find_grids, load_grid, run_grid, to_markdown
 from bitgate.reproduce.comparison import COLUMNS, summary
 
 
@@ -25,7 +25,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(arguments: Arguments, show: bool) -> Any:
-    """Lists the grids, or runs one and writes its tables."""
+    """Lists the grids, or runs one and writes its tables and figure."""
     grids = find_grids(Path(arguments.experiments))
     if not grids:
         fail(f"experiments: no grids in {arguments.experiments}; run in a checkout of bitgate, or give --experiments")
@@ -65,8 +65,9 @@ def _list(grids: dict[str, Path], show: bool) -> list[dict[str, Any]]:
 
 
 def _write(grid: Grid) -> None:
-    """The tables beside the results, under a temporary name first."""
-    comparisons: list[Comparison] = compare(grid, Results.read(grid))
+    """Tables and figure beside the results, under a temporary name first."""
+    results = Results.read(grid)
+    comparisons = compare(grid, results)
     if not comparisons:
         return
     texts = {
@@ -78,6 +79,7 @@ def _write(grid: Grid) -> None:
         temporary = target.with_suffix(f"{suffix}.tmp")
         temporary.write_text(text)
         temporary.replace(target)
+    draw(grid, results, [grid.results_file.with_suffix(suffix) for suffix in (".svg", ".png")])
 
 
 VERB = Verb(

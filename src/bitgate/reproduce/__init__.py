@@ -1,6 +1,7 @@
 """Published tables and figures as grids of training runs: run them trial by trial, print ours beside theirs."""
 
 from bitgate.reproduce.comparison import Comparison, compare, to_markdown
+from bitgate.reproduce.figures import draw
 from bitgate.reproduce.grid import Cell, Grid, Trial, find_grids, load_grid
 from bitgate.reproduce.results import Results
 from bitgate.reproduce.runner import run_grid
@@ -12,6 +13,7 @@ __all__ = [
     "Results",
     "Trial",
     "compare",
+    "draw",
     "find_grids",
     "load_grid",
     "run_grid",

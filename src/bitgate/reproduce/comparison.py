@@ -77,7 +77,7 @@ def _compare_cell(cell: Cell, results: Results) -> Iterable[Comparison]:
 
 
 def _interval(mean: float, std: float | None) -> str:
-    return f"{mean:.2f}" if std is None else f"{mean:.2f} ± {std:.2f}"
+    return f"{mean:.2f}" if std is None else f"{mean:.2f}±{std:.2f}"
 
 
 def to_markdown(comparisons: Sequence[Comparison], *, title: str) -> str:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import yaml
 
@@ -72,6 +72,7 @@ class Grid:
     trials: int
     cells: tuple[Cell, ...]
     path: Path
+    figure: Literal["table", "gates", "temperature", "entropy"] = "table"
 
     @property
     def results_file(self) -> Path:
@@ -125,9 +126,9 @@ def find_grids(folder: Path) -> dict[str, Path]:
 def load_grid(path: Path) -> Grid:
     """Reads a grid.
 
-    The file has ``title``, ``trials``, ``options`` (a list of ``{when: {...}, set: {...}}``; a rule without ``when``
-    is for all cells, later rules override earlier ones) and ``cells``: each a mapping of options with a ``name`` and
-    maybe ``published``.
+    The file has ``title``, ``trials``, maybe ``figure``, maybe ``options`` (a list of ``{when: {...}, set: {...}}``;
+    a rule without ``when`` is for all cells, later rules override earlier ones) and ``cells``: each a mapping of
+    options with a ``name`` and maybe ``published``.
 
     Raises:
         FormatError: the file is no grid, an option does not exist, or two cells share a name.
@@ -135,7 +136,10 @@ def load_grid(path: Path) -> Grid:
     try:
         text = yaml.safe_load(path.read_text())
         cells = tuple(_cell(entry, text.get("options", [])) for entry in text["cells"])
-        grid = Grid(f"{path.parent.name}/{path.stem}", str(text["title"]), int(text["trials"]), cells, path)
+        figure = text.get("figure", "table")
+        if figure not in (kinds := get_args(Grid.__annotations__["figure"])):
+            raise ArgumentError(f"figure: {figure!r}, expected one of {', '.join(kinds)}")
+        grid = Grid(f"{path.parent.name}/{path.stem}", text["title"], int(text["trials"]), cells, path, figure)
         names = [cell.name for cell in cells]
         if repeated := {name for name in names if names.count(name) > 1}:
             raise ArgumentError(f"cells: {', '.join(sorted(repeated))} given twice")

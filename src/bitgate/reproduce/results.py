@@ -13,36 +13,38 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Results:
-    """The rows of one results file."""
+    """Rows of finished trials. A trial is known by its options and seed, so grids that share a cell share its rows."""
 
     rows: tuple[Row, ...]
 
     @classmethod
     def read(cls, grid: Grid) -> "Results":
-        """Reads a grid's results; none where there is no file yet.
+        """Reads the results of a grid and of the grids beside it.
 
         Raises:
             FormatError: a line is damaged.
         """
-        path, rows = grid.results_file, []
-        lines = path.read_text().splitlines() if path.is_file() else []
-        for number, line in enumerate(lines, 1):
-            try:
-                rows.append(dict(json.loads(line)))
-            except ValueError as error:
-                raise FormatError(
-                    f"{path}, line {number}: no JSON ({error}); remove the line to run it again"
-                ) from error
-        return cls(tuple(rows))
+        files = sorted(grid.path.parent.parent.glob("*/results/*.jsonl"))
+        return cls(tuple(row for file in files for row in _read(file) if {"config", "trial", "test"} <= row.keys()))
 
     def of(self, cell: Cell) -> list[Row]:
         """Rows of a cell as the grid has it now, by trial."""
-        rows = {row["trial"]: row for row in self.rows if row["cell"] == cell.name and row["config"] == cell.identity}
+        rows = {row["trial"]: row for row in self.rows if row["config"] == cell.identity}
         return [rows[number] for number in sorted(rows)]
 
     def has(self, trial: Trial) -> bool:
         """Whether a trial is done."""
         return any(row["trial"] == trial.number for row in self.of(trial.cell))
+
+
+def _read(path: Path) -> list[Row]:
+    rows = []
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        try:
+            rows.append(dict(json.loads(line)))
+        except ValueError as error:
+            raise FormatError(f"{path}, line {number}: no JSON ({error}); remove it to run it again") from error
+    return rows
 
 
 def append(path: Path, row: Row) -> None:

@@ -1,0 +1,138 @@
+"""Figures of grids: ours with error bars, published points beside them where they are given."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bitgate.reproduce.comparison import Comparison, compare
+from bitgate.reproduce.grid import Cell, Grid
+from bitgate.reproduce.results import Results
+
+_COLORS = ("tab:blue", "tab:orange", "tab:green", "tab:red")
+
+
+def draw(grid: Grid, results: Results, targets: Sequence[Path]) -> None:
+    """Draws a grid's figure into each target; the suffix chooses the format."""
+    # A Figure of its own, not pyplot: no global state, no display needed. Salted: the same file for the same data.
+    matplotlib.rcParams["svg.hashsalt"] = "bitgate"
+    figure = FIGURES[grid.figure](grid, results)
+    for target in targets:
+        temporary = target.with_name(f"{target.stem}.tmp{target.suffix}")
+        figure.savefig(temporary, dpi=150, metadata={"Date": None} if target.suffix == ".svg" else None)
+        temporary.replace(target)
+
+
+def _table(grid: Grid, results: Results) -> Figure:
+    """Every cell and metric on a line: published and ours."""
+    comparisons = compare(grid, results)
+    figure = Figure(figsize=(8, 1.2 + 0.24 * len(comparisons)), layout="constrained")
+    axis = figure.subplots()
+    lines = np.arange(len(comparisons))
+    _intervals(axis, lines - 0.12, [(c.published_mean, c.published_std) for c in comparisons], "published", "tab:gray")
+    _intervals(axis, lines + 0.12, [(c.mean, c.std) for c in comparisons], "ours", "tab:blue")
+    axis.set_yticks(lines, [f"{c.cell}, {c.metric}" for c in comparisons], fontsize=8)
+    axis.invert_yaxis()
+    axis.set_xlabel("test accuracy, %")
+    return _finish(figure, axis, grid.title)
+
+
+def _intervals(
+    axis: Axes, lines: np.ndarray, values: list[tuple[float | None, float | None]], label: str, color: str
+) -> None:
+    given = [(line, mean, std or 0.0) for line, (mean, std) in zip(lines, values, strict=True) if mean is not None]
+    if given:
+        y, x, error = zip(*given, strict=True)
+        axis.errorbar(x, y, xerr=error, fmt="o", markersize=4, capsize=2, label=label, color=color)
+
+
+def _gates(grid: Grid, results: Results) -> Figure:
+    """Accuracy by the set of discretized gates, a line of points for each number of levels."""
+    figure = Figure(figsize=(8, 4), layout="constrained")
+    axis = figure.subplots()
+    sets = list(dict.fromkeys(cell.name.rsplit("-", 1)[0] for cell in grid.cells))
+    by_levels: dict[int, list[Comparison]] = {}
+    levels_of = {cell.name: next(iter(cell.options["gates"].values())) for cell in grid.cells}
+    for comparison in compare(grid, results):
+        by_levels.setdefault(levels_of[comparison.cell], []).append(comparison)
+    for index, (levels, comparisons) in enumerate(sorted(by_levels.items())):
+        shift = 0.12 * (index - (len(by_levels) - 1) / 2)
+        x = [sets.index(c.cell.rsplit("-", 1)[0]) + shift for c in comparisons]
+        y, error = [c.mean for c in comparisons], [c.std or 0.0 for c in comparisons]
+        axis.errorbar(
+            x, y, yerr=error, fmt="o", markersize=4, capsize=2, label=f"{levels} levels", color=_COLORS[index]
+        )
+        given = [(a, c) for a, c in zip(x, comparisons, strict=True) if c.published_mean is not None]
+        if given:
+            published = [c.published_mean for _, c in given]
+            spread = [c.published_std for _, c in given]
+            label = f"{levels} levels, published"
+            axis.errorbar([a for a, _ in given], published, spread, fmt="_", color="black", capsize=4, label=label)
+    axis.set_xticks(range(len(sets)), sets)
+    axis.set_xlabel("discretized gates (c: candidate, i: input, o: output)")
+    axis.set_ylabel("test accuracy (MAP), %")
+    return _finish(figure, axis, grid.title)
+
+
+def _temperature(grid: Grid, results: Results) -> Figure:
+    """MAP accuracy against the temperature; a panel for each kind of weights, lines with and without exact draws."""
+    kinds = list(dict.fromkeys(str(cell.options["weights"]) for cell in grid.cells))
+    figure = Figure(figsize=(4.5 * len(kinds), 3.8), layout="constrained")
+    axes = np.atleast_1d(figure.subplots(1, len(kinds), sharey=True))
+    found = {c.cell: c for c in compare(grid, results) if c.metric == "map"}
+    for axis, kind in zip(axes, kinds, strict=True):
+        for straight, label in ((True, "straight-through"), (False, "relaxed weights")):
+            cells = [c for c in grid.cells if _is(c, weights=kind, straight_through=straight) and c.name in found]
+            x = [cell.options["temperature"] for cell in cells]
+            y, error = [found[c.name].mean for c in cells], [found[c.name].std or 0.0 for c in cells]
+            axis.errorbar(x, y, yerr=error, marker="o", markersize=4, capsize=2, label=label)
+        axis.set_xscale("log")
+        axis.set_xlabel("temperature")
+        axis.set_ylabel("test accuracy (MAP), %")
+        _finish(figure, axis, kind)
+    return figure
+
+
+def _entropy(grid: Grid, results: Results) -> Figure:
+    """Mean entropy of the weights over the epochs, and against the validation accuracy of drawn networks."""
+    figure = Figure(figsize=(9, 3.8), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for index, cell in enumerate(grid.cells):
+        for row in results.of(cell):
+            epochs, entropy = row["curves"]["entropy_bits"]
+            left.plot(epochs, entropy, color=_COLORS[index], label=cell.name)
+            _, accuracy = row["curves"]["val_sample"]
+            right.plot(entropy, 100 * np.asarray(accuracy), ".", color=_COLORS[index], label=cell.name)
+    left.set_xlabel("epoch")
+    left.set_ylabel("mean weight entropy, bits")
+    left.set_yscale("log")
+    right.set_xlabel("mean weight entropy, bits")
+    right.set_ylabel("validation accuracy (sample), %")
+    _finish(figure, right, "")
+    return _finish(figure, left, grid.title)
+
+
+def _is(cell: Cell, **options: object) -> bool:
+    return all(cell.options.get(name) == value for name, value in options.items())
+
+
+def _finish(figure: Figure, axis: Axes, title: str) -> Figure:
+    axis.grid(alpha=0.3)
+    axis.set_title(title)
+    handles, labels = axis.get_legend_handles_labels()
+    unique = dict(zip(labels, handles, strict=True))
+    if unique:
+        axis.legend(unique.values(), unique.keys(), fontsize=8)
+    return figure
+
+
+FIGURES: dict[str, Callable[[Grid, Results], Figure]] = {
+    "table": _table,
+    "gates": _gates,
+    "temperature": _temperature,
+    "entropy": _entropy,
+}
+"""Kinds of figures that a grid may ask for."""

@@ -1,0 +1,89 @@
+"""Published against ours: means, deviations and verdicts by hand; figures that draw what there is."""
+
+import json
+
+import pytest
+
+from bitgate.errors import FormatError
+from bitgate.reproduce import Results, compare, draw, find_grids, load_grid, to_markdown
+from tests.reproduce.test_grid import EXPERIMENTS
+
+
+def write_results(grid, *rows):
+    grid.results_file.parent.mkdir(exist_ok=True)
+    grid.results_file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return Results.read(grid)
+
+
+def row(cell, trial, seconds=1800, **test):
+    curve = [[1, 2], [0.5, 0.25]]
+    curves = {"entropy_bits": curve, "val_sample": curve}
+    return {"config": cell.identity, "trial": trial, "test": test, "seconds": seconds, "curves": curves}
+
+
+def test_by_hand(grid_file):
+    grid = load_grid(grid_file)
+    qat, r = grid.cells
+    results = write_results(
+        grid,
+        row(qat, 1, map=0.88),
+        row(qat, 2, map=0.90),
+        row(r, 1, sample=0.9, map=0.905),
+        row(r, 9, map=1.0) | {"config": "old"},
+    )
+    a, b, c = compare(grid, results)
+    assert (a.cell, a.metric, a.trials, a.core_hours) == ("qat", "map", 2, 1.0)
+    assert (a.mean, a.std) == (pytest.approx(89), pytest.approx(2**0.5))
+    assert (a.difference, a.overlap, a.reached) == (pytest.approx(-1), True, True)
+    assert (b.metric, b.std, b.overlap, b.reached) == ("sample", None, None, True)
+    assert (c.metric, c.difference, c.reached) == ("map", pytest.approx(-0.5), True)
+
+
+@pytest.mark.parametrize(
+    ("ours", "overlap", "reached"), [(0.93, False, True), (0.85, False, False), (0.896, True, True)]
+)
+def test_verdicts(grid_file, ours, overlap, reached):
+    grid = load_grid(grid_file)
+    results = write_results(grid, row(grid.cells[0], 1, map=ours), row(grid.cells[0], 2, map=ours))
+    (comparison,) = compare(grid, results)
+    assert (comparison.overlap, comparison.reached) == (overlap, reached)
+
+
+def test_markdown_tells_both(grid_file):
+    grid = load_grid(grid_file)
+    text = to_markdown(compare(grid, write_results(grid, row(grid.cells[0], 1, map=0.885))), title="T")
+    assert "| qat | map | 90.00±1.00 | 88.50 | -1.50 |  | 1 |" in text
+    assert "0 of 1 figures" in text
+    assert "0.5 core-hours" in text
+
+
+def test_grids_that_share_a_cell_share_its_rows(grid_file):
+    other = grid_file.with_name("other.yaml")
+    other.write_text(grid_file.read_text().replace("name: qat", "name: same"))
+    first, second = load_grid(grid_file), load_grid(other)
+    write_results(first, row(first.cells[0], 1, map=0.9))
+    assert [comparison.cell for comparison in compare(second, Results.read(second))] == ["same"]
+
+
+def test_a_damaged_line_is_named(grid_file):
+    grid = load_grid(grid_file)
+    write_results(grid)
+    grid.results_file.write_text('{"config": "a"}\n{"conf')
+    with pytest.raises(FormatError, match=r"digits.jsonl, line 2"):
+        Results.read(grid)
+
+
+@pytest.mark.parametrize("name", sorted(find_grids(EXPERIMENTS)))
+def test_every_grid_draws_its_figure(name, tmp_path):
+    """With results, made up here, and without any."""
+    target = tmp_path / "experiments" / name
+    target.parent.mkdir(parents=True)
+    target = target.with_suffix(".yaml")
+    target.write_text(find_grids(EXPERIMENTS)[name].read_text())
+    grid = load_grid(target)
+    draw(grid, Results(()), [tmp_path / "empty.png"])
+    results = write_results(grid, *(row(cell, n, map=0.9, sample=0.8 + n / 100) for cell in grid.cells for n in (1, 2)))
+    draw(grid, results, [tmp_path / "a.svg", tmp_path / "a.png"])
+    draw(grid, results, [tmp_path / "b.svg"])
+    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes() != b""
+    assert (tmp_path / "a.png").stat().st_size > (tmp_path / "empty.png").stat().st_size
