@@ -14,10 +14,10 @@ from bitgate.frozen.bounds import code_limit
 Arrays = dict[str, NDArray[Any]]
 
 SEQUENCES = 8
-STEPS = 20
+STEPS = 12
 
 FLOAT_TOLERANCE = 1e-4
-"""Of hidden states, whose range is 1, in the float form: some hundred roundings of 6e-8, amplified by the loop."""
+"""Of hidden states, whose range is 1, in the float form: dozens of roundings of 6e-8, amplified by the loop."""
 
 MARGIN = 2e-5
 """A float program this near a gate's threshold may take either side: the float form is not compared there."""
