@@ -218,3 +218,17 @@ def test_json_is_all_that_is_on_stdout(bitgate, run_folder, model_file, digits_f
         answer = bitgate(verb, *arguments, "--json")
         assert answer.code == 0, f"{verb}: {answer.err}"
         assert json.loads(answer.out), verb
+
+
+@pytest.mark.parametrize("form", ["integer", "float"])
+def test_export_onnx(bitgate, model_file, tmp_path, form):
+    files = bitgate("export", "onnx", model_file, "-o", tmp_path, "--name", form, "--form", form, "--json").json[
+        "files"
+    ]
+    assert files == [str(tmp_path / f"{form}.onnx")]
+    assert (tmp_path / f"{form}.onnx").stat().st_size > 1000
+    if form == "integer":
+        shown = bitgate("export", "onnx", model_file, "-o", tmp_path).out
+        shown = " ".join(shown.split())
+        assert "model.onnx" in shown
+        assert "compared with the model" in shown

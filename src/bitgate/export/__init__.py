@@ -11,6 +11,7 @@ from bitgate.export.build import (
     trace_program,
 )
 from bitgate.export.c_package import export_c99 as c99
+from bitgate.export.onnx_file import export_onnx as onnx
 
 __all__ = [
     "CodeBytes",
@@ -20,6 +21,7 @@ __all__ = [
     "compile_host",
     "compile_objects",
     "find_compiler",
+    "onnx",
     "run_program",
     "trace_program",
 ]
