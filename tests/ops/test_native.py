@@ -116,7 +116,7 @@ def test_every_backend_draws_the_same_from_the_same_seed(problem: Problem, monke
 
 
 def test_settled_weights_have_no_gradient_of_their_variance() -> None:
-    """Below the smallest variance both backends hold it fast."""
+    """Both backends hold a variance below the smallest one fast."""
     for problem in RANDOM:
         tensors = problem.tensors()
         tensors |= {name: torch.zeros_like(tensors[name]).requires_grad_() for name in ("v_ih", "v_hh")}

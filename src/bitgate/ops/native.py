@@ -5,7 +5,7 @@ from torch import Tensor
 
 from bitgate.ops import native_backward, native_kernel
 from bitgate.ops.native_op import recurrent_layer
-from bitgate.ops.problem import LayerParameters, LoopResult, Matrix, Moments, Recurrence, draw_noise
+from bitgate.ops.problem import LayerParameters, LoopResult, Matrix, Moments, Recurrence
 
 __all__ = ["native_backward", "refusal", "run"]
 
@@ -37,9 +37,7 @@ def run(
     lengths: Tensor | None,
     noise: Tensor | None = None,
 ) -> LoopResult:
-    """One layer in one direction; arguments and result as in ``reference.run``."""
-    if noise is None and params.is_random:
-        noise = draw_noise(recurrence, x, params)
+    """One layer in one direction; arguments and result as in ``reference.run``, but no noise is drawn."""
     (w_ih, v_ih), (w_hh, v_hh) = _parts(params.w_ih), _parts(params.w_hh)
     tensors = (x, h, c, w_ih, w_hh, params.bias_ih, params.bias_hh, v_ih, v_hh)
     keep = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
