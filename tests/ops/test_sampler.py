@@ -101,7 +101,8 @@ def test_noise_is_fixed_by_its_seed(shape: list[int], value: int, is_normal: boo
 
 def test_seeds_come_from_torch() -> None:
     torch.manual_seed(3)
-    first = normal_noise(torch.empty(0), [5])
+    first = normal_noise(torch.empty(0, requires_grad=True), [5])
+    assert not first.requires_grad
     assert not torch.equal(normal_noise(torch.empty(0), [5]), first)
     torch.manual_seed(3)
     assert_near(normal_noise(torch.empty(0), [5]), first, EXACT, "noise")

@@ -20,7 +20,8 @@ def draw_seed(generator: torch.Generator | None = None) -> Tensor:
 
 def normal_noise(like: Tensor, shape: Sequence[int], *, generator: torch.Generator | None = None) -> Tensor:
     """Standard normal noise of the type and device of ``like``."""
-    return noise(like, list(shape), draw_seed(generator), True)
+    # Detached: the operator would connect its result to what it only takes type and device from.
+    return noise(like.detach(), list(shape), draw_seed(generator), True)
 
 
 @torch.library.custom_op("bitgate::noise", mutates_args=())

@@ -72,7 +72,8 @@ def recurrent(
     if reverse:
         x = flip(x, lengths)
     if noise is None and params.is_random:
-        noise = normal_noise(x, noise_shape(recurrence, x, params))
+        like = x.float() if x.dtype.itemsize < torch.float32.itemsize else x  # coarse noise would be biased
+        noise = normal_noise(like, noise_shape(recurrence, x, params))
     result = run(recurrence, x, h, c, params, lengths, noise)
     return result._replace(output=flip(result.output, lengths)) if reverse else result
 
