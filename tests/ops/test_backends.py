@@ -78,7 +78,7 @@ def test_native_tells_why_it_cannot_run(monkeypatch: pytest.MonkeyPatch) -> None
             (LayerParameters(Moments(w, w), w), r"lr-trick\) for both"),
             (LayerParameters(w, w[:, :1], w_hr=torch.zeros(1, 2)), "proj_size"),
             (LayerParameters(w.to("meta"), w.to("meta")), "not on meta"),
-            (LayerParameters(w.half(), w.half()), "not in torch.float16"),
+            (LayerParameters(w.half(), w.half()), "not torch.float16"),
         ]
         for params, why in cases:
             with pytest.raises(ArgumentError, match=f"'native' cannot run this layer.*{why}"):

@@ -85,7 +85,7 @@ def test_drawn_weights_are_the_same_at_every_step_and_for_every_sequence() -> No
         a = preactivations(module, x).detach()
         assert_near(a, a[:1, :1].expand_as(a), FLOAT64_PARITY, "pre-activation at another step")
         calls.append(round(float(a[0, 0]), 9))
-    assert len(set(calls)) > 10, "calls must draw anew"
+    assert len(set(calls)) > 5, "calls must draw anew"
 
 
 def test_a_layer_in_eval_draws_nothing() -> None:

@@ -1,11 +1,14 @@
-"""The loop over time by our C kernel (``csrc``): any gates, one layer and direction a call, CPU."""
+"""The loop over time by our C kernel (``csrc``): any gates, one layer and direction a call, CPU.
+
+bfloat16 is converted at the border: states, sums and gradients inside are float32.
+"""
 
 import torch
 from torch import Tensor
 
 from bitgate.ops import native_backward, native_kernel
 from bitgate.ops.native_op import recurrent_layer
-from bitgate.ops.problem import LayerParameters, LoopResult, Matrix, Moments, Recurrence, draw_noise
+from bitgate.ops.problem import LayerParameters, LoopResult, Matrix, Moments, Recurrence
 
 __all__ = ["native_backward", "refusal", "run"]
 
@@ -21,8 +24,8 @@ def refusal(recurrence: Recurrence, params: LayerParameters) -> str | None:
         return "it draws pre-activations (lr-trick) for both weight matrices or for none"
     if weight.device.type != "cpu":
         return f"it runs on the CPU, not on {weight.device.type}"
-    if weight.dtype not in native_kernel.DTYPES:
-        return f"it computes in float32 and float64, not in {weight.dtype}"
+    if weight.dtype not in (*native_kernel.DTYPES, torch.bfloat16):
+        return f"it takes bfloat16, float32 and float64, not {weight.dtype}"
     if torch.is_autocast_enabled("cpu"):
         return "it has no mixed precision (torch.autocast)"
     return None
@@ -37,15 +40,18 @@ def run(
     lengths: Tensor | None,
     noise: Tensor | None = None,
 ) -> LoopResult:
-    """One layer in one direction; arguments and result as in ``reference.run``."""
-    if noise is None and params.is_random:
-        noise = draw_noise(recurrence, x, params)
+    """One layer in one direction; arguments and result as in ``reference.run``, but no noise is drawn."""
     (w_ih, v_ih), (w_hh, v_hh) = _parts(params.w_ih), _parts(params.w_hh)
-    tensors = (x, h, c, w_ih, w_hh, params.bias_ih, params.bias_hh, v_ih, v_hh)
+    given = (x, h, c, w_ih, w_hh, params.bias_ih, params.bias_hh, v_ih, v_hh, noise)
+    *tensors, noise = (_widen(tensor) for tensor in given)
     keep = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
     gates = list(recurrence.gates)
     output, h_n, c_n, *_ = recurrent_layer(*tensors, noise, lengths, recurrence.cell, gates, keep)
-    return LoopResult(output, h_n, None if c is None else c_n)
+    return LoopResult(output.to(x.dtype), h_n.to(h.dtype), None if c is None else c_n.to(c.dtype))
+
+
+def _widen(value: Tensor | None) -> Tensor | None:
+    return value.float() if value is not None and value.dtype == torch.bfloat16 else value
 
 
 def _parts(matrix: Matrix) -> tuple[Tensor, Tensor | None]:

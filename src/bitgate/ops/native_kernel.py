@@ -55,6 +55,16 @@ def training_kernel_status() -> str:
     return f"built, path {simd_path()} (${SIMD_VARIABLE} forces another)"
 
 
+def runs_on(array: Tensor) -> bool:
+    """Whether there are kernels for the type and device of an array."""
+    return extension is not None and array.dtype in DTYPES and array.device.type == "cpu"
+
+
+def options(dtype: torch.dtype) -> tuple[int, bool]:
+    """The first arguments of every kernel: the path and whether elements are doubles."""
+    return SIMD_PATHS.index(simd_path()), dtype == torch.float64
+
+
 def padded_size(hidden: int, dtype: torch.dtype) -> int:
     """``hidden`` rounded up to whole lines of memory."""
     line = _LINE_BYTES // dtype.itemsize
@@ -71,7 +81,7 @@ class Call:
         self.steps, self.batch, self.inputs = x.shape
         self.hidden, self.padded = hidden, padded_size(hidden, x.dtype)
         self._kept: list[Tensor] = []
-        self._options = (SIMD_PATHS.index(simd_path()), x.dtype == torch.float64, self._threads())
+        self._options = (*options(x.dtype), self._threads())
 
     def _threads(self) -> int:
         flops = 2 * len(self.levels) * self.steps * self.batch * self.hidden * (self.hidden + self.inputs)

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 from bitgate.cells import CELL_GATES, CellKind
@@ -63,8 +62,8 @@ class Recurrence:
         return not any(self.gates)
 
 
-def draw_noise(recurrence: Recurrence, x: Tensor, params: LayerParameters) -> Tensor:
-    """Standard normal noise of the lr-trick for all steps and sequences, ``(T, B, n_preacts * H)``.
+def noise_shape(recurrence: Recurrence, x: Tensor, params: LayerParameters) -> tuple[int, int, int]:
+    """Shape of the lr-trick's noise for all steps and sequences, ``(T, B, n_preacts * H)``.
 
     Blocks lie in the order of the gates, a GRU's hidden part of n last; behind them P more where ``w_hr`` is random.
     """
@@ -72,7 +71,7 @@ def draw_noise(recurrence: Recurrence, x: Tensor, params: LayerParameters) -> Te
     assert w_hh is not None
     size = w_hh.shape[0] // recurrence.n_gates * recurrence.n_preacts
     size += w_hr.shape[0] if w_hr is not None and isinstance(params.w_hr, Moments) else 0
-    return torch.randn(*x.shape[:2], size, dtype=x.dtype, device=x.device)
+    return x.shape[0], x.shape[1], size
 
 
 class LoopResult(NamedTuple):

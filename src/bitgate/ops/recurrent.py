@@ -8,7 +8,8 @@ from torch import Tensor
 
 from bitgate.errors import ArgumentError
 from bitgate.ops import native, reference, vendor
-from bitgate.ops.problem import LayerParameters, LoopResult, Recurrence
+from bitgate.ops.noise import normal_noise
+from bitgate.ops.problem import LayerParameters, LoopResult, Recurrence, noise_shape
 
 Backend = Literal["auto", "native", "vendor", "reference"]
 BACKEND_VARIABLE = "BITGATE_BACKEND"
@@ -60,7 +61,7 @@ def recurrent(
         params: weights and biases, scales multiplied in.
         lengths: ``(B,)`` descending, or None where all sequences have T steps.
         reverse: from each sequence's end to its beginning; the output stays in the order of the input.
-        noise: of the lr-trick (``draw_noise``), in the order in which the steps are run; drawn where None. Every
+        noise: of the lr-trick (``noise_shape``), in the order in which the steps are run; drawn where None. Every
             backend draws the same from the same seed.
         backend: see ``choose_backend``.
 
@@ -70,6 +71,9 @@ def recurrent(
     run = _RUN[choose_backend(recurrence, params, backend)]
     if reverse:
         x = flip(x, lengths)
+    if noise is None and params.is_random:
+        like = x.float() if x.dtype.itemsize < torch.float32.itemsize else x  # coarse noise would be biased
+        noise = normal_noise(like, noise_shape(recurrence, x, params))
     result = run(recurrence, x, h, c, params, lengths, noise)
     return result._replace(output=flip(result.output, lengths)) if reverse else result
 

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bitgate.cells import coupled_lstm_step, gru_step, lstm_step
-from bitgate.ops.problem import LayerParameters, LoopResult, Matrix, Moments, Recurrence, draw_noise
+from bitgate.ops.problem import LayerParameters, LoopResult, Matrix, Moments, Recurrence, noise_shape
 
 _SMALLEST_VARIANCE = 1e-12
 """Keeps the gradient of the standard deviation finite where every weight of a row has settled."""
@@ -29,14 +29,14 @@ def run(
         c: ``(B, H)``, None for a GRU.
         params: weights and biases.
         lengths: ``(B,)`` steps of each sequence; states stop at the end, outputs behind it are zero.
-        noise: of the lr-trick, as ``draw_noise`` gives it; drawn where it is None and the weights are random.
+        noise: of the lr-trick, ``noise_shape`` tells its shape; drawn where it is None and the weights are random.
     """
     alive = None
     if lengths is not None:
         steps = torch.arange(x.shape[0], device=x.device)
         alive = (steps[:, None] < lengths.to(x.device)[None, :]).unsqueeze(-1).unbind(0)
     if noise is None and params.is_random:
-        noise = draw_noise(recurrence, x, params)
+        noise = torch.randn(noise_shape(recurrence, x, params), dtype=x.dtype, device=x.device)
     draws = [None] * x.shape[0] if noise is None else noise.unbind(0)
     step = _gru if recurrence.cell == "gru" else _lstm
     outputs = []

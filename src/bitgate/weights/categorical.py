@@ -81,11 +81,12 @@ class CategoricalWeights(WeightDistribution):
 
     def sample(self, *, generator: torch.Generator | None = None) -> Tensor:
         """One Gumbel-Softmax draw (``draw_weights`` states the pseudo-gradient)."""
-        # -log(uniform) is exponential noise, several times faster than exponential_(). A uniform 0 gives infinite
-        # noise and so probability 0; a uniform 1, which would give a Gumbel noise of infinity, is never drawn.
-        noise = torch.empty_like(self.logits).uniform_(generator=generator).log_().neg_()
         return draw_weights(
-            self.logits, self.levels, noise, temperature=self.temperature, straight_through=self.straight_through
+            self.logits,
+            self.levels,
+            temperature=self.temperature,
+            straight_through=self.straight_through,
+            generator=generator,
         )
 
     def mode(self) -> Tensor:

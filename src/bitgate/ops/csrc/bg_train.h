@@ -14,7 +14,7 @@
 
 enum { BG_TRAIN_LSTM = 0, BG_TRAIN_COUPLED_LSTM = 1, BG_TRAIN_GRU = 2 };
 enum { BG_TRAIN_PORTABLE = 0, BG_TRAIN_AVX2 = 1, BG_TRAIN_AVX512 = 2, BG_TRAIN_PATHS = 3 };
-enum { BG_TRAIN_MAX_GATES = 4 };
+enum { BG_TRAIN_MAX_GATES = 4, BG_TRAIN_MAX_LEVELS = 256 };
 
 /* What both passes share; rows lie in the gate orders ifgo, igo and rzn. */
 typedef struct {
@@ -66,8 +66,21 @@ typedef struct {
     void (*finish)(const void *params, void *const *works, int shards); /* once, behind all shards */
 } bg_train_pass;
 
+/* Draws of N discrete weights from their logits (bg_train_sample.h). */
+typedef struct {
+    int levels, straight_through;
+    int64_t count;
+    double temperature;
+    const void *logits, *noise; /* (K, N); exponential noise */
+    const void *values;         /* (K,) ascending */
+    void *weights;              /* (N,) */
+    void *slopes;               /* (K, N) d weight / d logit, or NULL */
+} bg_train_sample;
+
 typedef struct {
     bg_train_pass forward, backward;
+    void (*sample)(const bg_train_sample *params);
+    void (*noise)(void *to, int64_t n, uint64_t seed, int is_normal); /* n numbers, standard exponential or normal */
 } bg_train_kernel;
 
 extern const bg_train_kernel bg_train_portable_f32, bg_train_portable_f64;

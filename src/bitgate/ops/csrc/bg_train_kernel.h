@@ -27,9 +27,15 @@ BG_OPTION(BG_TARGET)
 
 #include "bg_train_backward.h"
 
+#include "bg_train_noise.h"
+
+#include "bg_train_sample.h"
+
 const bg_train_kernel BG_KERNEL = {
     {forward_packed_size, forward_pack, forward_work_size, forward, forward_finish},
     {backward_packed_size, backward_pack, backward_work_size, backward, backward_finish},
+    sample,
+    noise,
 };
 
 #if defined(BG_TARGET) && defined(__clang__)

@@ -88,6 +88,49 @@ static PyObject *backward(PyObject *module, PyObject *args) {
     return run(&bg_train_find(path, is_double)->backward, &p, &p.layer, threads);
 }
 
+PyDoc_STRVAR(noise_doc, "noise(path, is_double, to, count, seed, is_normal): standard exponential or normal numbers");
+
+static PyObject *noise(PyObject *module, PyObject *args) {
+    (void)module;
+    int path, is_double, is_normal;
+    address to, seed;
+    long long count;
+    if (!PyArg_ParseTuple(args, "ipKLKp", &path, &is_double, &to, &count, &seed, &is_normal)) {
+        return NULL;
+    }
+    if (!bg_train_supports(path) || count < 0) {
+        PyErr_SetString(PyExc_ValueError, "bitgate._train: impossible sizes, or a path this processor lacks");
+        return NULL;
+    }
+    bg_train_find(path, is_double)->noise((void *)pointer(to), count, seed, is_normal);
+    return Py_NewRef(Py_None);
+}
+
+PyDoc_STRVAR(sample_doc, "sample(path, is_double, levels, count, temperature, straight_through, logits, noise, values,\n"
+                         "       weights, slopes)");
+
+static PyObject *sample(PyObject *module, PyObject *args) {
+    (void)module;
+    int path, is_double;
+    long long count;
+    address a[5];
+    bg_train_sample p;
+    if (!PyArg_ParseTuple(args, "ipiLdpKKKKK", &path, &is_double, &p.levels, &count, &p.temperature,
+                          &p.straight_through, &a[0], &a[1], &a[2], &a[3], &a[4])) {
+        return NULL;
+    }
+    if (!bg_train_supports(path) || count < 0 || p.levels < 1 || p.levels > BG_TRAIN_MAX_LEVELS) {
+        PyErr_SetString(PyExc_ValueError, "bitgate._train: impossible sizes, or a path this processor lacks");
+        return NULL;
+    }
+    p.count = count, p.logits = pointer(a[0]), p.noise = pointer(a[1]), p.values = pointer(a[2]);
+    p.weights = (void *)pointer(a[3]), p.slopes = (void *)pointer(a[4]);
+    unsigned setting = bg_train_flush_denormals();
+    bg_train_find(path, is_double)->sample(&p);
+    bg_train_restore(setting);
+    return Py_NewRef(Py_None);
+}
+
 PyDoc_STRVAR(supports_doc, "supports(path): whether this processor runs it (0 portable, 1 AVX2, 2 AVX-512).");
 
 static PyObject *supports(PyObject *module, PyObject *path) {
@@ -99,6 +142,8 @@ static PyObject *supports(PyObject *module, PyObject *path) {
 static PyMethodDef methods[] = {
     {"forward", forward, METH_VARARGS, forward_doc},
     {"backward", backward, METH_VARARGS, backward_doc},
+    {"noise", noise, METH_VARARGS, noise_doc},
+    {"sample", sample, METH_VARARGS, sample_doc},
     {"supports", supports, METH_O, supports_doc},
     {NULL, NULL, 0, NULL},
 };

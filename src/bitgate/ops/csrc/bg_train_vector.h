@@ -8,16 +8,19 @@
 #if BG_REAL_BITS == 32
 typedef float real;
 typedef int32_t integer;
+typedef uint32_t bits_integer;
 #define SQUARE_ROOT __builtin_sqrtf
 #else
 typedef double real;
 typedef int64_t integer;
+typedef uint64_t bits_integer;
 #define SQUARE_ROOT __builtin_sqrt
 #endif
 
 typedef real vec __attribute__((vector_size(BG_BYTES)));
 typedef real loose_vec __attribute__((vector_size(BG_BYTES), aligned(BG_REAL_BITS / 8), may_alias));
 typedef integer ivec __attribute__((vector_size(BG_BYTES)));
+typedef bits_integer bits_vec __attribute__((vector_size(BG_BYTES)));
 
 #define LANES ((int)(BG_BYTES / sizeof(real)))
 #define INLINE static inline __attribute__((always_inline))
@@ -56,6 +59,11 @@ INLINE vec vec_sqrt(vec x) { /* one instruction, given -fno-math-errno */
 #define LOG2_E 1.44269504f
 #define LN2_HIGH 0.693145751953125f
 #define LN2_LOW 1.42860677e-6f
+#define SQRT_HALF 0x3f3504f3
+#define LOG_TERMS 5
+#define SINE_TERMS 7
+#define SMALLEST 1.17549435e-38f
+#define INFINITE __builtin_inff()
 static const real POLYNOMIAL[] = {1.3926184969065245627e-3f, 8.3631801585414744712e-3f, 4.166655460890821284e-2f,
                                   0.16666576983057533905f, 0.5f};
 #else
@@ -67,6 +75,11 @@ static const real POLYNOMIAL[] = {1.3926184969065245627e-3f, 8.36318015854147447
 #define LOG2_E 1.4426950408889634074
 #define LN2_HIGH 6.93147180369123816490e-1
 #define LN2_LOW 1.90821492927058770002e-10
+#define SQRT_HALF 0x3fe6a09e667f3bcd
+#define LOG_TERMS 11
+#define SINE_TERMS 12
+#define SMALLEST 2.2250738585072014e-308
+#define INFINITE __builtin_inf()
 static const real POLYNOMIAL[] = {
     2.0914688372324504667e-9, 2.5105218971145443937e-8, 2.7557273639736259992e-7, 2.7557255395481603309e-6,
     2.4801587325550401304e-5, 1.9841269874824350308e-4, 1.3888888888883747544e-3, 8.3333333333261340603e-3,
@@ -100,6 +113,36 @@ INLINE vec vec_tanh(vec x) {
     vec p = exp_parts(a, &scale);
     vec e = scale * p + (scale - 1);
     return (vec)((ivec)(-e / (2 + e)) ^ sign);
+}
+
+/* exp(x) for x <= 0; at least exp(-EXP_LIMIT). */
+INLINE vec vec_exp_negative(vec x) {
+    vec scale, p = exp_parts(choose(x < -EXP_LIMIT, splat(-EXP_LIMIT), x), &scale);
+    return scale * p + scale;
+}
+
+/* ln(x) = e ln 2 + 2 artanh((m - 1) / (m + 1)) with x = m 2^e, m within sqrt(2) of 1, and the series of artanh; minus
+ * infinity below the smallest normal number. */
+INLINE vec vec_log(vec x) {
+    const ivec bits = (ivec)x, e = (bits - SQRT_HALF) >> MANTISSA;
+    const vec m = (vec)(bits - (e << MANTISSA)), s = (m - 1) / (m + 1), z = s * s;
+    const vec n = (vec)(e + (ivec)splat(MAGIC)) - MAGIC;
+    vec q = splat((real)2 / (2 * LOG_TERMS + 1));
+    UNROLL for (int k = LOG_TERMS - 1; k > 0; --k) { q = q * z + (real)2 / (2 * k + 1); }
+    const vec log = n * LN2_HIGH + (n * LN2_LOW + (s * z * q + 2 * s));
+    return choose(x < SMALLEST, splat(-INFINITE), choose(x < INFINITE, log, x));
+}
+
+/* sin and cos of pi turns, |turns| <= 1/2, by their series. */
+INLINE void half_turn(vec turns, vec *sine, vec *cosine) {
+    const vec t = turns * (real)3.14159265358979323846, z = -t * t;
+    vec s = splat(1), c = splat(1);
+    UNROLL for (int k = SINE_TERMS; k > 0; --k) {
+        s = s * z * ((real)1 / (2 * k * (2 * k + 1))) + 1;
+        c = c * z * ((real)1 / (2 * k * (2 * k - 1))) + 1;
+    }
+    *sine = t * s;
+    *cosine = c;
 }
 
 /* Number of edges at or below the pre-activation, as a level (docs/arithmetic.md). */
