@@ -1,12 +1,17 @@
-"""Milliseconds of one training step (forward, backward, Adam) at the paper's shapes, every column in turn.
+"""Milliseconds and memory of one training step (forward, backward, Adam) at the paper's shapes, every column in turn.
 
-python benchmarks/train_step.py
+python benchmarks/train_step.py --threads 1 2 --shapes mnist_strokes auslan uci_har epileptic large
 python benchmarks/train_step.py --seconds 5 --out quick.json
-python benchmarks/train_step.py --shapes uci_har epileptic --threads 2
+python benchmarks/train_step.py --shapes uci_har epileptic
+
+The FLOP floor is the time that the matrix products of the coupled cell would take at the speed of one large product of
+torch. Peak memory is what a step adds to the process, each column in a process of its own (Linux only).
 """
 
 import argparse
+import concurrent.futures
 import json
+import multiprocessing
 import os
 import platform
 import statistics
@@ -15,6 +20,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -62,18 +68,28 @@ COLUMNS: dict[str, tuple[Weights | str, dict[str, int], str] | None] = {
 
 def main() -> None:
     args = parse_arguments()
-    torch.set_num_threads(args.threads)
     torch.set_flush_denormal(True)
-    rows = {name: measure(SHAPES[name], args.seconds) for name in args.shapes}
-    print_table(rows)
-    save(args, rows)
+    found = {}
+    for threads in args.threads:
+        torch.set_num_threads(threads)
+        rows = {name: measure(SHAPES[name], args.seconds) for name in args.shapes}
+        print_table(rows, threads)
+        found[threads] = rows
+    document = {
+        "machine": machine(),
+        "commit": commit(),
+        "shapes": {name: asdict(SHAPES[name]) for name in args.shapes},
+        "threads": found,
+        "peak_mib": {name: peaks(name) for name in args.shapes},
+    }
+    write(Path(args.out), document)
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shapes", nargs="+", choices=list(SHAPES), default=PAPER)
     parser.add_argument("--seconds", type=float, default=20, help="for each shape, after warming up")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", nargs="+", type=int, default=[1])
     parser.add_argument("--out", default=str(ROOT / "benchmarks/results/train_step.json"))
     return parser.parse_args()
 
@@ -102,10 +118,32 @@ def make_step(shape: Shape, column: str) -> Callable[[], None]:
     return step
 
 
+FLOOR = "FLOP floor"
+
+
+def flops(shape: Shape) -> int:
+    """Of the coupled cell's matrix products: forward, gradients of weights, and of what needs one."""
+    total = 0
+    for layer, (inputs, hidden) in enumerate(zip((shape.features, *shape.hidden), shape.hidden, strict=False)):
+        forward = 2 * 3 * hidden * (inputs + hidden)
+        total += 3 * forward - (2 * 3 * hidden * inputs if layer == 0 else 0)
+    return total * shape.steps * shape.batch
+
+
+def make_product() -> Callable[[], None]:
+    """A product of two large matrices, the fastest arithmetic at hand."""
+    a, b = torch.randn(2, 768, 768)
+
+    def multiply() -> None:
+        torch.mm(a, b)
+
+    return multiply
+
+
 def measure(shape: Shape, seconds: float) -> dict[str, dict[str, float]]:
     """Median and quartiles of every column; columns take turns, so that all see the same machine."""
-    steps = {column: make_step(shape, column) for column in COLUMNS}
-    times: dict[str, list[float]] = {column: [] for column in COLUMNS}
+    steps = {column: make_step(shape, column) for column in COLUMNS} | {FLOOR: make_product()}
+    times: dict[str, list[float]] = {column: [] for column in steps}
     for step in steps.values():
         step()
     begin = time.perf_counter()
@@ -115,6 +153,7 @@ def measure(shape: Shape, seconds: float) -> dict[str, dict[str, float]]:
             step()
             times[column].append(1e3 * (time.perf_counter() - start))
     plain = statistics.median(times["nn.LSTM"])
+    times[FLOOR] = [t * flops(shape) / (2 * 768**3) for t in times[FLOOR]]
     return {column: summary(found, plain) for column, found in times.items()}
 
 
@@ -123,29 +162,54 @@ def summary(times: list[float], plain: float) -> dict[str, float]:
     return {"median_ms": median, "low_ms": low, "high_ms": high, "of_nn_lstm": median / plain, "n": len(times)}
 
 
-def print_table(rows: dict[str, dict[str, dict[str, float]]]) -> None:
-    table = Table("", *rows, title="ms a training step, median; in brackets relative to nn.LSTM")
-    for column in COLUMNS:
+def peaks(shape: str) -> dict[str, float | None]:
+    """MiB that one step of each column adds to a fresh process."""
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(1, context, max_tasks_per_child=1) as pool:
+        return {column: pool.submit(peak_mib, shape, column).result() for column in COLUMNS}
+
+
+def peak_mib(name: str, column: str) -> float | None:
+    """Peak of this process's memory over two steps, less what it held before; None off Linux."""
+    marks = Path("/proc/self/clear_refs")
+    if not marks.exists():
+        return None
+    torch.set_num_threads(1)
+    shape = SHAPES[name]
+    make_step(Shape(1, shape.features, shape.hidden, 1), column)()  # loads what the first step loads
+    step = make_step(shape, column)
+    before = resident_kib("VmRSS")
+    marks.write_text("5")  # sets the peak back
+    step()
+    step()
+    return round((resident_kib("VmHWM") - before) / 1024, 1)
+
+
+def resident_kib(field: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(field + ":"))
+
+
+def print_table(rows: dict[str, dict[str, dict[str, float]]], threads: int) -> None:
+    title = f"ms a training step on {threads} thread(s), median; in brackets relative to nn.LSTM"
+    table = Table("", *rows, title=title)
+    for column in (*COLUMNS, FLOOR):
         table.add_row(column, *(f"{r[column]['median_ms']:.1f} ({r[column]['of_nn_lstm']:.2f})" for r in rows.values()))
     Console(width=130).print(table)
 
 
-def save(args: argparse.Namespace, rows: dict[str, dict[str, dict[str, float]]]) -> None:
-    document = {
-        "machine": {
-            "cpu": cpu_model(),
-            "cores": os.cpu_count(),
-            "load": os.getloadavg(),
-            "simd_path": simd_path(),
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "threads": args.threads,
-        },
-        "commit": commit(),
-        "shapes": {name: asdict(SHAPES[name]) for name in rows},
-        "rows": rows,
+def machine() -> dict[str, Any]:
+    return {
+        "cpu": cpu_model(),
+        "cores": os.cpu_count(),
+        "load": os.getloadavg(),
+        "simd_path": simd_path(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
     }
-    path = Path(args.out)
+
+
+def write(path: Path, document: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(document, indent=1) + "\n")
 
