@@ -84,7 +84,7 @@ def test_sanitizers_find_nothing(tmp_path: Path, cell: str) -> None:
 def test_sanitizers_would_find_an_overrun(tmp_path: Path) -> None:
     model = random_frozen_model(np.random.default_rng(0))
     export.c99(model, tmp_path)
-    header = tmp_path / "model.h"
+    header = tmp_path / "src" / "model.h"
     header.write_text(header.read_text().replace("MODEL_SCRATCH_SIZE 5", "MODEL_SCRATCH_SIZE 1"))
     binary = export.compile_host(tmp_path, flags=SANITIZE)
     x = random_sequences(np.random.default_rng(0), model, 1, 2)
@@ -121,9 +121,8 @@ def test_two_models_in_one_program(tmp_path: Path, language: str) -> None:
     models = {"left": random_frozen_model(rng), "right": random_frozen_model(rng, cell="gru", levels=BINARY)}
     for name, model in models.items():
         export.c99(model, tmp_path / name, name=name)
-        for path in (tmp_path / name).glob("*.[ch]"):
-            if path.name != "main.c":
-                shutil.copy(path, tmp_path)
+        for path in (tmp_path / name / "src").glob("*.[ch]"):
+            shutil.copy(path, tmp_path)
     compiler, standard = ("gcc", "c99") if language == "c" else ("g++", "c++11")
     main = tmp_path / ("two.c" if language == "c" else "two.cpp")
     main.write_text(TWO_MODELS)
@@ -173,9 +172,11 @@ def test_code_bytes_refuses_other_files(tmp_path: Path) -> None:
 
 
 def test_compiler_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ArgumentError, match="holds no C files"):
+    with pytest.raises(ArgumentError, match="holds no exported C files"):
         export.compile_host(tmp_path)
     (tmp_path / "main.c").write_text("int main(void) { return x; }")
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "model.c").write_text("int x;")
     with pytest.raises(ToolError, match="undeclared"):
         export.compile_host(tmp_path, "gcc")
     with pytest.raises(ToolError, match="compiler 'nocc' not found"):

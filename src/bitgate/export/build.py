@@ -70,8 +70,8 @@ def compile_host(
     """
     folder = Path(directory)
     binary = folder / "program"
-    sources = [path.name for path in _sources(folder)]
-    _call([find_compiler(compiler), "-std=c99", *flags, "-o", binary.name, *sources], folder)
+    sources = [f"src/{path.name}" for path in model_sources(folder)]
+    _call([find_compiler(compiler), "-std=c99", *flags, "-Isrc", "-o", binary.name, "main.c", *sources], folder)
     return binary
 
 
@@ -88,13 +88,25 @@ def compile_objects(
         ToolError: no compiler, or its message if it fails.
     """
     folder, objects = Path(directory).resolve(), []
-    for source in _sources(folder):
-        if source.name == "main.c" or source.name.endswith("_names.c"):
+    for source in model_sources(folder):
+        if source.name.endswith("_names.c"):
             continue
         target = Path(output).resolve() / f"{source.stem}.o"
-        _call([find_compiler(compiler), "-std=c99", *flags, "-c", "-o", str(target), source.name], folder)
+        _call([find_compiler(compiler), "-std=c99", *flags, "-c", "-o", str(target), source.name], folder / "src")
         objects.append(target)
     return objects
+
+
+def model_sources(directory: str | os.PathLike[str]) -> list[Path]:
+    """The C files of an export's model and kernels, without the example program.
+
+    Raises:
+        ArgumentError: there are none.
+    """
+    sources = sorted((Path(directory) / "src").glob("*.c"))
+    if not sources:
+        raise ArgumentError(f"directory: {directory} holds no exported C files; export a model there first")
+    return sources
 
 
 def code_bytes(objects: Sequence[str | os.PathLike[str]]) -> CodeBytes:
@@ -155,13 +167,6 @@ def trace_program(
     if len(traces) != len(sequences):
         raise ToolError(f"{binary}: expected {len(sequences)} sequences, got {len(traces)}")
     return traces
-
-
-def _sources(folder: Path) -> list[Path]:
-    sources = sorted(folder.glob("*.c"))
-    if not sources:
-        raise ArgumentError(f"directory: {folder} holds no C files; export a model there first")
-    return sources
 
 
 def _call(command: list[str], folder: Path) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bitgate.export import elf, wasm
-from bitgate.export.build import code_bytes, compile_host, compile_objects, find_compiler
+from bitgate.export.build import code_bytes, compile_host, compile_objects, find_compiler, model_sources
 from bitgate.export.c_fast import Kernels
 from bitgate.export.targets import freestanding
 from bitgate.export.targets.target import Target
@@ -61,7 +61,7 @@ def build_image(
     if target.emulator == "native":
         return _native(folder, output, target, name, kernels, optimize)
     freestanding.write_support(output)
-    sources = [str(path.resolve()) for path in sorted(folder.glob("*.c")) if not _optional(path)]
+    sources = [str(path.resolve()) for path in model_sources(folder) if not _optional(path)]
     options = ["-std=c99", f"-{optimize}", *target.flags]
     roots = [*ROOTS, *([READOUT_ROOT] if frozen.readout is not None else []), f"{name}_params"]
     image = output / ("image.wasm" if target.emulator == "wasmtime" else "image.elf")
@@ -74,7 +74,7 @@ def build_image(
 
 
 def _optional(path: Path) -> bool:
-    return path.name in ("main.c", "bg_input.c") or path.name.endswith("_names.c")
+    return path.name == "bg_input.c" or path.name.endswith("_names.c")
 
 
 def _native(folder: Path, output: Path, target: Target, name: str, kernels: Kernels, optimize: str) -> Image:
