@@ -11,6 +11,7 @@ from bitgate.export.build import (
     trace_program,
 )
 from bitgate.export.c_package import export_c99 as c99
+from bitgate.export.wasm_package import export_wasm as wasm
 
 __all__ = [
     "CodeBytes",
@@ -22,4 +23,5 @@ __all__ = [
     "find_compiler",
     "run_program",
     "trace_program",
+    "wasm",
 ]

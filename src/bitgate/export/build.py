@@ -87,14 +87,16 @@ def compile_objects(
     Raises:
         ToolError: no compiler, or its message if it fails.
     """
-    folder, objects = Path(directory).resolve(), []
-    for source in model_sources(folder):
-        if source.name.endswith("_names.c"):
-            continue
-        target = Path(output).resolve() / f"{source.stem}.o"
-        _call([find_compiler(compiler), "-std=c99", *flags, "-c", "-o", str(target), source.name], folder / "src")
-        objects.append(target)
-    return objects
+    sources = [path.resolve() for path in model_sources(directory) if not path.name.endswith("_names.c")]
+    target = Path(output).resolve()
+    _call([find_compiler(compiler), "-std=c99", *flags, "-c", *map(str, sources)], target)
+    return [target / f"{source.stem}.o" for source in sources]
+
+
+def compiler_version(compiler: str) -> str:
+    """First line that a compiler tells of itself."""
+    done = subprocess.run([compiler, "--version"], capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    return (done.stdout.splitlines() or [compiler])[0]
 
 
 def model_sources(directory: str | os.PathLike[str]) -> list[Path]:
