@@ -10,6 +10,7 @@ import pytest
 
 from bitgate import export
 from bitgate.errors import ArgumentError, ToolError
+from bitgate.export.c_fast import KERNELS, Kernels
 from bitgate.export.c_kernels import STEP_FUNCTIONS, SUMS_STEP_FUNCTIONS, all_kernel_files, source_folder
 from bitgate.frozen import tables
 from tests.export.build import ALL_FLAGS, COMPILERS, assert_program_equals, export_and_build
@@ -26,11 +27,12 @@ def test_every_kernel_compiles_without_warning(tmp_path: Path, compiler: str) ->
 
 
 @pytest.mark.skipif(shutil.which("nm") is None, reason="no nm")
-def test_kernels_need_nothing_but_memcpy_and_memset(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kernels", KERNELS)
+def test_kernels_need_nothing_but_memcpy_and_memset(tmp_path: Path, kernels: Kernels) -> None:
     folder = tmp_path / "out"
     defined, wanted = set(), set()
     for cell in CELL_GATES:
-        export.c99(random_frozen_model(np.random.default_rng(0), cell=cell), folder)
+        export.c99(random_frozen_model(np.random.default_rng(0), cell=cell, state_bits=8), folder, kernels=kernels)
         for path in export.compile_objects(folder, tmp_path, flags=["-Os", "-fno-pie"]):
             lines = subprocess.run(["nm", path], capture_output=True, text=True, check=True).stdout.splitlines()
             wanted |= {line.split()[-1] for line in lines if line.split()[-2] == "U"}
