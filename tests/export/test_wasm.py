@@ -13,7 +13,7 @@ import pytest
 from bitgate import export
 from bitgate.errors import ArgumentError, ToolError, UnsupportedError
 from bitgate.export import wasm_build
-from bitgate.export.c_fast import order_weights
+from bitgate.export.c_fast import Kernels, order_weights
 from bitgate.export.difference import find_difference, reference
 from bitgate.export.targets.machine import Driver
 from bitgate.export.targets.module import Module
@@ -30,12 +30,12 @@ needs_wasmtime = pytest.mark.skipif(find_spec("wasmtime") is None, reason="missi
 
 # Cell, state bits, levels, gates, kernels of model.wasm, whether there is a module with SIMD.
 CASES = [
-    ("lstm", 16, TERNARY, [0, 0, 0, 0], "plain", False),
+    ("lstm", 16, TERNARY, [0, 0, 0, 0], "plain", True),
     ("coupled_lstm", 8, TERNARY, [0, 2, 2], "table", True),
     ("gru", 8, TERNARY, [0, 4, 0], "table", True),
     ("coupled_lstm", 13, TERNARY, [2, 2, 2], "table", False),
-    ("lstm", 8, BINARY, [2, 3, 0, 2], "plain", False),
-    ("gru", 16, FOUR, [2, 0, 0], "plain", False),
+    ("lstm", 8, BINARY, [2, 3, 0, 2], "plain", True),
+    ("gru", 16, FOUR, [2, 0, 0], "plain", True),
 ]
 
 
@@ -46,6 +46,11 @@ def make(case: int, **options: Any) -> tuple[np.random.Generator, FrozenModel]:
         rng, cell=cell, state_bits=bits, levels=levels, gate_levels=gates, input_size=[9, 3, 70][case % 3],
         hidden_sizes=[(8, 5), (33,), (1,)][case % 3], per_row=case % 2 == 1, **options,
     )  # fmt: skip
+
+
+def simd_kernels(kernels: Kernels) -> Kernels:
+    """Kernels of model-simd.wasm beside those of model.wasm."""
+    return "plain" if kernels == "plain" else "lanes"
 
 
 def modules(folder: Path) -> list[str]:
@@ -87,10 +92,12 @@ def test_every_integer_in_node(tmp_path: Path, case: int) -> None:
     for module in modules(tmp_path):
         told = trace_in_node(tmp_path, sequences, module)
         assert_node_equals(model, told, sequences)
-        assert told["info"]["kernels"] == ("lanes" if module == "model-simd.wasm" else kernels)
+        assert told["info"]["kernels"] == (simd_kernels(kernels) if module == "model-simd.wasm" else kernels)
     told = trace_in_node(tmp_path, [model.quantize(x) for x in sequences], codes=True)
     assert_node_equals(model, told, sequences)
-    assert told["info"]["kernels"] == ("lanes" if has_simd else kernels)  # what load() without argument takes
+    assert told["info"]["kernels"] == (
+        simd_kernels(kernels) if has_simd else kernels
+    )  # what load() without argument takes
 
 
 @pytest.mark.slow
@@ -103,7 +110,9 @@ def test_every_integer_in_wasmtime(tmp_path: Path, case: int) -> None:
     *_, kernels, _ = CASES[case]
     x = random_lengths(rng, model)
     for module in modules(tmp_path):
-        driver = Driver(Module(tmp_path / module), model, "model", "lanes" if "simd" in module else kernels)
+        driver = Driver(
+            Module(tmp_path / module), model, "model", simd_kernels(kernels) if "simd" in module else kernels
+        )
         traces = [driver.run(model.quantize(sequence))[0] for sequence in x]
         assert find_difference(reference(model, x), traces) is None
 
@@ -148,7 +157,14 @@ def test_streams_states_and_errors_in_node(tmp_path: Path) -> None:
     names = ["Grüße", 'say "hi"', "c", "d"]
     model = random_frozen_model(np.random.default_rng(0), hidden_sizes=(6, 4), class_names=names)
     written = export.wasm(model, tmp_path)
-    assert [path.name for path in written] == ["README.md", "bitgate.d.ts", "bitgate.js", "model.wasm", "package.json"]
+    assert [path.name for path in written] == [
+        "README.md",
+        "bitgate.d.ts",
+        "bitgate.js",
+        "model-simd.wasm",
+        "model.wasm",
+        "package.json",
+    ]
     done = subprocess.run(["node", STUBS / "behaviour.mjs", tmp_path], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     info = trace_in_node(tmp_path, [])["info"]
@@ -190,7 +206,7 @@ def test_files_and_choice_of_kernels(tmp_path: Path) -> None:
     export.wasm(model, tmp_path / "out")
     assert modules(tmp_path / "out") == ["model-simd.wasm", "model.wasm"]
     (tmp_path / "out" / "mine.txt").write_text("keep")
-    export.wasm(model, tmp_path / "out", kernels="plain")
+    export.wasm(model, tmp_path / "out", kernels="table")
     assert modules(tmp_path / "out") == ["model.wasm"]  # the other belongs to the export before
     assert (tmp_path / "out" / "mine.txt").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["out"]

@@ -14,6 +14,7 @@ from bitgate.export.wasm_build import build_module
 from bitgate.frozen import FrozenModel
 
 FIXED_FILES = ("bitgate.js", "bitgate.d.ts")
+FASTEST: tuple[Kernels, Kernels] = ("table", "lanes")  # without and with SIMD
 PACKAGE = {
     "name": "bitgate-model",
     "version": "1.0.0",
@@ -29,7 +30,7 @@ def export_wasm(
 ) -> list[Path]:
     """Writes ``frozen`` as WebAssembly with a JavaScript class into ``directory`` (docs/wasm.md).
 
-    ``model.wasm`` runs everywhere. Beside it lies ``model-simd.wasm`` for kernels that gain by SIMD ("lanes");
+    ``model.wasm`` runs everywhere. Beside it lies ``model-simd.wasm`` for kernels that gain by SIMD ("lanes", "plain");
     ``bitgate.js`` takes what the engine can run. The files are made beside ``directory`` and then moved.
 
     Args:
@@ -64,9 +65,9 @@ def export_wasm(
 
 def _write(frozen: FrozenModel, folder: Path, work: Path, kernels: Kernels | None) -> None:
     """Fills ``folder``; ``work`` is for the C program."""
-    modules = {"model.wasm": (kernels or _fastest(frozen, "table"), False)}
-    with_simd = kernels or _fastest(frozen, "lanes")
-    if with_simd == "lanes":  # the others do not gain by SIMD: docs/wasm.md
+    plainly, with_simd = (kernels or _fastest(frozen, wanted) for wanted in FASTEST)
+    modules = {"model.wasm": (plainly, False)}
+    if with_simd == "lanes" or plainly == "plain":  # tables gain nothing by SIMD: docs/wasm.md
         modules["model-simd.wasm"] = (with_simd, True)
     rows = []
     for name, (chosen, simd) in modules.items():

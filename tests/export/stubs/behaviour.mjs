@@ -7,6 +7,9 @@ const folder = process.argv[2];
 const { Model } = await import(pathToFileURL(`${folder}/bitgate.js`));
 const bytes = readFileSync(`${folder}/model.wasm`);
 const model = await Model.load(bytes);
+for (const source of [pathToFileURL(`${folder}/model.wasm`), pathToFileURL(`${folder}/model.wasm`).href]) {
+  assert.deepEqual({ ...(await Model.load(source)) }, { ...model });
+}
 const T = 9;
 const x = Float32Array.from({ length: T * model.inputSize }, (_, k) => Math.sin(k) * 2);
 const whole = model.stream().run(x);

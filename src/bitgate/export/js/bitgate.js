@@ -14,7 +14,7 @@ async function read(source) {
   const isWeb = /^(https?|blob|data):/.test(String(source));
   if (!isWeb && globalThis.process?.versions?.node) {
     const { readFile } = await import(/* webpackIgnore: true */ "node:fs/promises");
-    return readFile(source);
+    return readFile(/^file:/.test(String(source)) ? new URL(source) : source);
   }
   const response = await fetch(source);
   if (!response.ok) {
