@@ -73,3 +73,13 @@ def test_the_installed_command_works():
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.startswith("bitgate: error: unrecognized arguments: --jsn; did you mean --json?")
+
+
+def test_python_module_is_the_command(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "bitgate", "export", "--help"], capture_output=True, text=True, cwd=tmp_path, check=True
+    )
+    assert done.stdout.startswith("usage: bitgate export ")
+    done = subprocess.run([sys.executable, "-m", "bitgate", "exprt"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "did you mean export?" in done.stderr

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from bitgate import export
-from bitgate.export.c_package import WARNINGS
+from bitgate.export.c_layouts import WARNINGS
 from bitgate.frozen import FrozenModel
 from tests.frozen.make import random_sequences
 

@@ -127,7 +127,7 @@ def test_the_comparison_turns_red(tmp_path: Path, name: str) -> None:
     rng = np.random.default_rng(4)
     model = random_frozen_model(rng, hidden_sizes=(4,), product_bits=64)
     export_and_build(model, tmp_path / "out")
-    source = tmp_path / "out" / "model.c"
+    source = tmp_path / "out" / "src" / "model.c"
     source.write_text(SABOTAGE[name](source.read_text()))
     binary = export.compile_host(tmp_path / "out", flags=["-O1"])
     with pytest.raises(AssertionError):
@@ -211,7 +211,7 @@ def test_only_needed_kernels_are_copied(tmp_path: Path) -> None:
     binary = files_of(random_frozen_model(rng, cell="lstm", levels=BINARY, classes=None), tmp_path / "a")
     assert {"bg_lstm.c", "bg_row_binary.c"} <= binary
     assert not binary & {"bg_gru.c", "bg_row_ternary.c", "bg_readout.c", "model_names.c"}
-    left = {path.name for path in (tmp_path / "a").iterdir()}
+    left = {path.name for path in (tmp_path / "a").rglob("*") if path.is_file()}
     assert left == binary  # what only the first export needed is gone
     assert len(all_kernel_files()) == 29
 
@@ -221,6 +221,11 @@ def test_directories(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(ArgumentError, match="file is a file"):
         export.c99(model, tmp_path / "file")
+    (tmp_path / "blocked").mkdir()
+    (tmp_path / "blocked" / "src").write_text("x")
+    with pytest.raises(ArgumentError, match="src is a file"):
+        export.c99(model, tmp_path / "blocked")
+    assert [path.name for path in (tmp_path / "blocked").iterdir()] == ["src"]
     (tmp_path / "used").mkdir()
     (tmp_path / "used" / "mine.txt").write_text("keep")
     paths = export.c99(model, tmp_path / "used")
@@ -228,7 +233,12 @@ def test_directories(tmp_path: Path) -> None:
     assert (tmp_path / "used" / "mine.txt").read_text() == "keep"
     assert paths == sorted(paths)
     assert all(path.is_file() for path in paths)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "new", "used"]  # nothing temporary remains
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "blocked",
+        "file",
+        "new",
+        "used",
+    ]  # nothing temporary remains
     assert export.c99(model, tmp_path / "used") == paths
 
 
@@ -242,7 +252,7 @@ def test_failed_export_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monkey
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["2x", "a-b", "", "ä", "_x", "int", "main", "bg_model", "String", "a\n"])
+@pytest.mark.parametrize("name", ["2x", "a-b", "", "ä", "_x", "int", "main", "bg_model", "String", "Arduino", "a\n"])
 def test_bad_names(tmp_path: Path, name: str) -> None:
     with pytest.raises(ArgumentError, match="name: "):
         export.c99(random_frozen_model(np.random.default_rng(0)), tmp_path / "out", name=name)

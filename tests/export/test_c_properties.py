@@ -10,6 +10,7 @@ import pytest
 
 from bitgate import export
 from bitgate.errors import ArgumentError, ToolError
+from bitgate.export.c_fast import KERNELS, Kernels
 from bitgate.export.c_kernels import STEP_FUNCTIONS, SUMS_STEP_FUNCTIONS, all_kernel_files, source_folder
 from bitgate.frozen import tables
 from tests.export.build import ALL_FLAGS, COMPILERS, assert_program_equals, export_and_build
@@ -26,11 +27,12 @@ def test_every_kernel_compiles_without_warning(tmp_path: Path, compiler: str) ->
 
 
 @pytest.mark.skipif(shutil.which("nm") is None, reason="no nm")
-def test_kernels_need_nothing_but_memcpy_and_memset(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kernels", KERNELS)
+def test_kernels_need_nothing_but_memcpy_and_memset(tmp_path: Path, kernels: Kernels) -> None:
     folder = tmp_path / "out"
     defined, wanted = set(), set()
     for cell in CELL_GATES:
-        export.c99(random_frozen_model(np.random.default_rng(0), cell=cell), folder)
+        export.c99(random_frozen_model(np.random.default_rng(0), cell=cell, state_bits=8), folder, kernels=kernels)
         for path in export.compile_objects(folder, tmp_path, flags=["-Os", "-fno-pie"]):
             lines = subprocess.run(["nm", path], capture_output=True, text=True, check=True).stdout.splitlines()
             wanted |= {line.split()[-1] for line in lines if line.split()[-2] == "U"}
@@ -84,7 +86,7 @@ def test_sanitizers_find_nothing(tmp_path: Path, cell: str) -> None:
 def test_sanitizers_would_find_an_overrun(tmp_path: Path) -> None:
     model = random_frozen_model(np.random.default_rng(0))
     export.c99(model, tmp_path)
-    header = tmp_path / "model.h"
+    header = tmp_path / "src" / "model.h"
     header.write_text(header.read_text().replace("MODEL_SCRATCH_SIZE 5", "MODEL_SCRATCH_SIZE 1"))
     binary = export.compile_host(tmp_path, flags=SANITIZE)
     x = random_sequences(np.random.default_rng(0), model, 1, 2)
@@ -121,9 +123,8 @@ def test_two_models_in_one_program(tmp_path: Path, language: str) -> None:
     models = {"left": random_frozen_model(rng), "right": random_frozen_model(rng, cell="gru", levels=BINARY)}
     for name, model in models.items():
         export.c99(model, tmp_path / name, name=name)
-        for path in (tmp_path / name).glob("*.[ch]"):
-            if path.name != "main.c":
-                shutil.copy(path, tmp_path)
+        for path in (tmp_path / name / "src").glob("*.[ch]"):
+            shutil.copy(path, tmp_path)
     compiler, standard = ("gcc", "c99") if language == "c" else ("g++", "c++11")
     main = tmp_path / ("two.c" if language == "c" else "two.cpp")
     main.write_text(TWO_MODELS)
@@ -173,9 +174,11 @@ def test_code_bytes_refuses_other_files(tmp_path: Path) -> None:
 
 
 def test_compiler_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ArgumentError, match="holds no C files"):
+    with pytest.raises(ArgumentError, match="holds no exported C files"):
         export.compile_host(tmp_path)
     (tmp_path / "main.c").write_text("int main(void) { return x; }")
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "model.c").write_text("int x;")
     with pytest.raises(ToolError, match="undeclared"):
         export.compile_host(tmp_path, "gcc")
     with pytest.raises(ToolError, match="compiler 'nocc' not found"):

@@ -153,6 +153,6 @@ def test_changing_the_kernels_removes_the_files_of_the_others(tmp_path: Path) ->
     model = random_frozen_model(np.random.default_rng(0), state_bits=8)
     for kernels, there, gone in (("table", "bg_table.c", "bg_lanes.c"), ("lanes", "bg_lanes.c", "bg_table.c")):
         export.c99(model, tmp_path, kernels=kernels)
-        assert (tmp_path / there).exists()
-        assert not (tmp_path / gone).exists()
-        assert not (tmp_path / "bg_layer.c").exists()
+        assert (tmp_path / "src" / there).exists()
+        assert not (tmp_path / "src" / gone).exists()
+        assert not (tmp_path / "src" / "bg_layer.c").exists()

@@ -11,7 +11,9 @@
 
 enum { BG_TABLE_BYTES = 2 * BG_TABLE_ENTRIES };
 
-#if defined(__GNUC__) && defined(__thumb__)
+/* GCC keeps the high registers of Thumb-1 to itself when it compiles for size. */
+#if defined(__GNUC__) && defined(__thumb__) && \
+    (defined(__thumb2__) || defined(__clang__) || !defined(__OPTIMIZE_SIZE__))
 
 #define BG_FOUR_ENTRIES(at0, at1, at2, at3)                            \
     "ldrb %5, [%6, #" at0 "]\n\tldrh %5, [%4, %5]\n\tadds %0, %0, %5\n\t" \
@@ -50,7 +52,8 @@ static inline void bg_add_groups(const uint8_t *codes, const uint8_t *table, int
 /* Stores nine rows of base plus each of the pairs; base grows by step after each, by turn after every third. */
 static inline void bg_store_rows(uint16_t *table, uint32_t base, uint32_t step, uint32_t turn, const uint32_t *pairs) {
     uint32_t entries;
-    __asm__(".syntax unified\n\t"
+    /* volatile: nothing that it returns is used, so GCC would drop it. */
+    __asm__ volatile(".syntax unified\n\t"
             BG_STORE_ROW BG_STORE_ROW BG_STORE_ROW "add %1, %1, %9\n\t"
             BG_STORE_ROW BG_STORE_ROW BG_STORE_ROW "add %1, %1, %9\n\t"
             BG_STORE_ROW BG_STORE_ROW BG_STORE_ROW

@@ -14,7 +14,10 @@
 extern "C" {
 #endif
 
+/** See struct bg_matrix. */
 typedef struct bg_matrix bg_matrix;
+
+/** See struct bg_layer. */
 typedef struct bg_layer bg_layer;
 
 /** Sum of row @p row times the vector @p x (matrix->columns codes): an exact int32. */

@@ -12,6 +12,7 @@ from bitgate.export.build import (
 )
 from bitgate.export.c_package import export_c99 as c99
 from bitgate.export.onnx_file import export_onnx as onnx
+from bitgate.export.wasm_package import export_wasm as wasm
 
 __all__ = [
     "CodeBytes",
@@ -24,4 +25,5 @@ __all__ = [
     "onnx",
     "run_program",
     "trace_program",
+    "wasm",
 ]

@@ -70,8 +70,8 @@ def compile_host(
     """
     folder = Path(directory)
     binary = folder / "program"
-    sources = [path.name for path in _sources(folder)]
-    _call([find_compiler(compiler), "-std=c99", *flags, "-o", binary.name, *sources], folder)
+    sources = [f"src/{path.name}" for path in model_sources(folder)]
+    _call([find_compiler(compiler), "-std=c99", *flags, "-Isrc", "-o", binary.name, "main.c", *sources], folder)
     return binary
 
 
@@ -87,14 +87,28 @@ def compile_objects(
     Raises:
         ToolError: no compiler, or its message if it fails.
     """
-    folder, objects = Path(directory).resolve(), []
-    for source in _sources(folder):
-        if source.name == "main.c" or source.name.endswith("_names.c"):
-            continue
-        target = Path(output).resolve() / f"{source.stem}.o"
-        _call([find_compiler(compiler), "-std=c99", *flags, "-c", "-o", str(target), source.name], folder)
-        objects.append(target)
-    return objects
+    sources = [path.resolve() for path in model_sources(directory) if not path.name.endswith("_names.c")]
+    target = Path(output).resolve()
+    _call([find_compiler(compiler), "-std=c99", *flags, "-c", *map(str, sources)], target)
+    return [target / f"{source.stem}.o" for source in sources]
+
+
+def compiler_version(compiler: str) -> str:
+    """First line that a compiler tells of itself."""
+    done = subprocess.run([compiler, "--version"], capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    return (done.stdout.splitlines() or [compiler])[0]
+
+
+def model_sources(directory: str | os.PathLike[str]) -> list[Path]:
+    """The C files of an export's model and kernels, without the example program.
+
+    Raises:
+        ArgumentError: there are none.
+    """
+    sources = sorted((Path(directory) / "src").glob("*.c"))
+    if not sources:
+        raise ArgumentError(f"directory: {directory} holds no exported C files; export a model there first")
+    return sources
 
 
 def code_bytes(objects: Sequence[str | os.PathLike[str]]) -> CodeBytes:
@@ -155,13 +169,6 @@ def trace_program(
     if len(traces) != len(sequences):
         raise ToolError(f"{binary}: expected {len(sequences)} sequences, got {len(traces)}")
     return traces
-
-
-def _sources(folder: Path) -> list[Path]:
-    sources = sorted(folder.glob("*.c"))
-    if not sources:
-        raise ArgumentError(f"directory: {folder} holds no C files; export a model there first")
-    return sources
 
 
 def _call(command: list[str], folder: Path) -> None:

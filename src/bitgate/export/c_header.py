@@ -1,6 +1,7 @@
 """The header of an exported model: sizes, the state's type and the functions."""
 
 from bitgate.export.c_fast import Kernels, scratch_size
+from bitgate.export.c_functions import model_functions, readout_functions
 from bitgate.frozen import FrozenModel
 
 
@@ -19,7 +20,7 @@ def model_header(frozen: FrozenModel, name: str, kernels: Kernels = "plain") -> 
  * @file {name}.h
  * @brief A frozen recurrent model of bitgate: constants in flash, state owned by the caller, integers only.
  *
- * {_summary(frozen)}
+ * {summary(frozen)}
  * All functions are reentrant: they touch nothing but their arguments and constants. Stack: under 512 bytes.
  */
 #ifndef {upper}_H
@@ -39,11 +40,16 @@ typedef struct {{
     {_scratch(upper, kernels)} /**< working memory of a step; need not be saved */
 }} {name}_state;
 
+/** All constants of the model. */
 extern const bg_model {name}_params;
+
+/** What {name}_quantize subtracts from each feature, in the feature's own unit. */
 extern const float {name}_input_mean[{upper}_INPUT_SIZE];
+
+/** Codes per unit of each feature, for {name}_quantize. */
 extern const float {name}_input_gain[{upper}_INPUT_SIZE];
 
-{_functions(name, upper, kernels)}{_readout_functions(name, upper) if frozen.readout is not None else ""}
+{model_functions(name, upper, kernels)}{readout_functions(name, upper) if frozen.readout is not None else ""}
 #ifdef __cplusplus
 }}
 #endif
@@ -52,7 +58,8 @@ extern const float {name}_input_gain[{upper}_INPUT_SIZE];
 """
 
 
-def _summary(frozen: FrozenModel) -> str:
+def summary(frozen: FrozenModel) -> str:
+    """One line on what the model is."""
     sizes = " - ".join(f"{layer.cell} {layer.hidden_size}" for layer in frozen.flat_layers)
     return f"{frozen.input_size} inputs, layers: {sizes or 'none'}, {frozen.output_size} outputs."
 
@@ -89,58 +96,3 @@ def _constants(frozen: FrozenModel, upper: str, kernels: Kernels) -> str:
         ]
         offset += 2 * layer.hidden_size
     return "".join(f"#define {upper}_{key} {value} /**< {meaning} */\n" for key, value, meaning in values)
-
-
-def _functions(name: str, upper: str, kernels: Kernels) -> str:
-    scratch = "state->scratch" if kernels == "plain" else "(int16_t *)(void *)state->scratch"
-    return f"""/** Prepares a new state, owned by the caller: all zero. */
-static inline void {name}_init({name}_state *state) {{
-    bg_model_reset(&{name}_params, state->values);
-}}
-
-/** Puts the state back to zero, before the next sequence. */
-static inline void {name}_reset({name}_state *state) {{
-    bg_model_reset(&{name}_params, state->values);
-}}
-
-/** One step. x: {upper}_INPUT_SIZE codes within +-{upper}_CODE_LIMIT, owned by the caller. */
-static inline void {name}_step({name}_state *state, const int16_t *x) {{
-    bg_model_step(&{name}_params, state->values, {scratch}, x);
-}}
-
-/** steps steps. x: steps * {upper}_INPUT_SIZE codes, step by step, owned by the caller. */
-static inline void {name}_run({name}_state *state, const int16_t *x, int32_t steps) {{
-    for (int32_t t = 0; t < steps; ++t) {{
-        {name}_step(state, x + t * {upper}_INPUT_SIZE);
-    }}
-}}
-
-/** Hidden state of the last layer (the last input, if there is no layer): codes inside state, valid as long as it. */
-static inline const int16_t *{name}_output(const {name}_state *state) {{
-    return bg_model_output(&{name}_params, state->values);
-}}
-
-/** Raw features to codes; needs floating point. features and x: {upper}_INPUT_SIZE values, owned by the caller. */
-static inline void {name}_quantize(const float *features, int16_t *x) {{
-    bg_quantize({name}_input_mean, {name}_input_gain, {upper}_INPUT_SIZE, {upper}_STATE_BITS, features, x);
-}}
-"""
-
-
-def _readout_functions(name: str, upper: str) -> str:
-    return f"""
-/** Names of the classes, in {name}_names.c. */
-extern const char *const {name}_class_names[{upper}_CLASSES];
-
-/** Integer logits of the state: out takes {upper}_CLASSES values, owned by the caller. */
-static inline void {name}_logits(const {name}_state *state, int32_t *out) {{
-    for (int32_t k = 0; k < {upper}_CLASSES; ++k) {{
-        out[k] = bg_readout_logit({name}_params.readout, k, {name}_output(state));
-    }}
-}}
-
-/** Class of the state, 0 to {upper}_CLASSES - 1: the first largest logit. */
-static inline int32_t {name}_predict(const {name}_state *state) {{
-    return bg_readout_predict({name}_params.readout, {name}_output(state));
-}}
-"""

@@ -1,4 +1,4 @@
-"""Export to C99: constants, the fixed kernels that the model needs, an example program, a Makefile and a README."""
+"""Export to C99: constants, the fixed kernels that the model needs, examples, build files and a README."""
 
 import os
 import re
@@ -10,14 +10,15 @@ from bitgate.export.c_data import model_source, names_source
 from bitgate.export.c_fast import Kernels, check_kernels
 from bitgate.export.c_header import model_header
 from bitgate.export.c_kernels import all_kernel_files, kernel_files, source_folder
+from bitgate.export.c_layouts import layout_files
 from bitgate.export.c_readme import model_readme
 from bitgate.frozen import FrozenModel
 
-WARNINGS = ("-pedantic", "-Wall", "-Wextra", "-Wconversion", "-Wsign-conversion", "-Wshadow")
+FOLDERS = ("src", "examples/serial", "zephyr")
 
 # Names whose files would replace another file of the export, or hide a header of the C library from the compiler.
 _RESERVED = re.compile(
-    r"main|example|program|bg_.*|"
+    r"main|example|program|arduino|bg_.*|"
     r"assert|ctype|errno|float|limits|math|signal|stdbool|stddef|stdint|stdio|stdlib|string|time|wchar",
     re.IGNORECASE,
 )
@@ -55,14 +56,16 @@ def export_c99(
     texts = _texts(frozen, name, kernels)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as temporary:
-        for file_name, text in texts.items():
-            (Path(temporary) / file_name).write_text(text, encoding="utf-8", newline="\n")
-        target.mkdir(exist_ok=True)
-        for file_name in texts:
-            (Path(temporary) / file_name).replace(target / file_name)
-    for file_name in {*all_kernel_files(), f"{name}_names.c"} - set(texts):
-        (target / file_name).unlink(missing_ok=True)
-    return sorted(target / file_name for file_name in texts)
+        for path, text in texts.items():
+            (Path(temporary) / path).parent.mkdir(parents=True, exist_ok=True)
+            (Path(temporary) / path).write_text(text, encoding="utf-8", newline="\n")
+        for folder in ("", *FOLDERS):
+            (target / folder).mkdir(parents=True, exist_ok=True)
+        for path in texts:
+            (Path(temporary) / path).replace(target / path)
+    for path in {f"src/{file_name}" for file_name in (*all_kernel_files(), f"{name}_names.c")} - set(texts):
+        (target / path).unlink(missing_ok=True)
+    return sorted(target / path for path in texts)
 
 
 def _check(frozen: FrozenModel, target: Path, name: str) -> None:
@@ -70,8 +73,9 @@ def _check(frozen: FrozenModel, target: Path, name: str) -> None:
         raise ArgumentError(f"name: {name!r} is no C identifier (letters, digits and _, beginning with a letter)")
     if _RESERVED.fullmatch(name):
         raise ArgumentError(f"name: {name!r} is taken by the files of the export or of C itself; choose another")
-    if target.exists() and not target.is_dir():
-        raise ArgumentError(f"directory: {target} is a file, expected a folder or a new name")
+    for path in (target, target / "examples", *(target / folder for folder in FOLDERS)):
+        if path.exists() and not path.is_dir():
+            raise ArgumentError(f"directory: {path} is a file, expected a folder or a new name")
     if any(len(directions) > 1 for directions in frozen.layers):
         raise UnsupportedError(
             "export to C: the model is bidirectional, so its output needs the whole sequence in memory; "
@@ -80,41 +84,24 @@ def _check(frozen: FrozenModel, target: Path, name: str) -> None:
 
 
 def _texts(frozen: FrozenModel, name: str, kernels: Kernels) -> dict[str, str]:
-    """Content of every file of the export."""
+    """Content of every file of the export, by its path with slashes."""
     fixed = kernel_files(frozen, kernels)
-    texts = {file_name: (source_folder() / file_name).read_text(encoding="utf-8") for file_name in fixed}
-    texts[f"{name}.h"] = model_header(frozen, name, kernels)
-    texts[f"{name}.c"] = model_source(frozen, name, kernels)
+    code = {file_name: (source_folder() / file_name).read_text(encoding="utf-8") for file_name in fixed}
+    code[f"{name}.h"] = model_header(frozen, name, kernels)
+    code[f"{name}.c"] = model_source(frozen, name, kernels)
     if frozen.readout is not None:
-        texts[f"{name}_names.c"] = names_source(frozen, name)
-    texts["main.c"] = _example(name)
-    sources = sorted(file_name for file_name in texts if file_name.endswith(".c"))
-    texts["Makefile"] = _makefile(sources)
-    texts["README.md"] = model_readme(frozen, name, sources, kernels)
-    return texts
+        code[f"{name}_names.c"] = names_source(frozen, name)
+    sources = sorted(file_name for file_name in code if file_name.endswith(".c"))
+    return {
+        **{f"src/{file_name}": text for file_name, text in code.items()},
+        "main.c": _example("example.c", name),
+        "examples/serial/serial.ino": _example("example.ino", name),
+        "README.md": model_readme(frozen, name, sources, kernels),
+        **layout_files(frozen, name, sources),
+    }
 
 
-def _example(name: str) -> str:
-    text = (source_folder() / "example.c").read_text(encoding="utf-8")
+def _example(file_name: str, name: str) -> str:
+    text = (source_folder() / file_name).read_text(encoding="utf-8")
     text = re.sub(r"\bMODEL_", f"{name.upper()}_", text)
     return re.sub(r"\bmodel(_|\.h\b)", rf"{name}\1", text)
-
-
-def _makefile(sources: list[str]) -> str:
-    return f"""CC ?= cc
-CFLAGS ?= -O2
-STRICT = -std=c99 {" ".join(WARNINGS)} -Werror
-
-SOURCES = {" ".join(sources)}
-
-program: $(SOURCES:.c=.o)
-\t$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^
-
-%.o: %.c $(wildcard *.h)
-\t$(CC) $(STRICT) $(CFLAGS) -c -o $@ $<
-
-clean:
-\trm -f program $(SOURCES:.c=.o)
-
-.PHONY: clean
-"""

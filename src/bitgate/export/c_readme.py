@@ -6,14 +6,14 @@ from bitgate.frozen import FrozenModel
 
 
 def model_readme(frozen: FrozenModel, name: str, sources: list[str], kernels: Kernels = "plain") -> str:
-    """Text of ``README.md``; ``sources`` are the C files of the example program."""
+    """Text of ``README.md``; ``sources`` are the names of the C files in ``src``."""
     upper = name.upper()
     limit = (1 << (frozen.state_bits - 1)) - 1
-    needed = "\n".join(f"    {source}" for source in sources if source not in ("main.c", f"{name}_names.c"))
+    needed = "\n".join(f"    src/{source}" for source in sources if source != f"{name}_names.c")
     return f"""# {name}: a frozen recurrent model in C99
 
-Written by bitgate. `{name}.c` holds constants only; the `bg_*` files are bitgate's fixed kernels, the same for every
-model. No allocation, no globals but constants, no recursion; integers only, except for the optional
+Written by bitgate. In `src`, `{name}.c` holds constants only; the `bg_*` files are bitgate's fixed kernels, the same
+for every model. No allocation, no globals but constants, no recursion; integers only, except for the optional
 `{name}_quantize` in `bg_input.c`.
 
 {_sizes(frozen, kernels)}
@@ -30,7 +30,15 @@ layer of every step the lines `h LAYER values` and `c LAYER values`.
 
 ## Use it in a program
 
-Compile these files; `bg_input.c` only if features arrive as floats, `{name}_names.c` too if class names are printed.
+This folder is at once
+
+- a CMake project: `add_subdirectory(FOLDER)`, `target_link_libraries(YOURS PRIVATE bitgate::{name})`;
+- a Zephyr module: name the folder in `ZEPHYR_EXTRA_MODULES`, set `CONFIG_BITGATE_{upper}=y`;
+- an Arduino library: put the folder into `libraries` (or import it as .zip), then `#include <{name}.h>`; the example
+  `serial` answers steps that arrive over the serial port.
+
+In any other build compile these files; `bg_input.c` only if features arrive as floats, `src/{name}_names.c` too if
+class names are printed.
 
 {needed}
 

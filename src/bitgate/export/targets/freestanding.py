@@ -23,13 +23,18 @@ SECTIONS {{
 }}
 """
 
-# The kernels need two functions of the C library; Zig's compiler support has both but no header.
+# The kernels need two functions of the C library; Zig's compiler support has both but no header. As built-ins they
+# become instructions where a processor has them, as WebAssembly does.
 _STRING_H = """
 #ifndef BG_FREESTANDING_STRING_H
 #define BG_FREESTANDING_STRING_H
 #include <stddef.h>
 void *memcpy(void *to, const void *from, size_t size);
 void *memset(void *to, int value, size_t size);
+#if defined(__wasm_bulk_memory__)
+#define memcpy __builtin_memcpy
+#define memset __builtin_memset
+#endif
 #endif
 """
 

@@ -1,12 +1,18 @@
 """Building: an exported folder becomes the linked image of a target."""
 
 import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from bitgate.export import elf, wasm
-from bitgate.export.build import code_bytes, compile_host, compile_objects, find_compiler
+from bitgate.export import elf, wasm_sections
+from bitgate.export.build import (
+    code_bytes,
+    compile_host,
+    compile_objects,
+    compiler_version,
+    find_compiler,
+    model_sources,
+)
 from bitgate.export.c_fast import Kernels
 from bitgate.export.targets import freestanding
 from bitgate.export.targets.target import Target
@@ -61,20 +67,20 @@ def build_image(
     if target.emulator == "native":
         return _native(folder, output, target, name, kernels, optimize)
     freestanding.write_support(output)
-    sources = [str(path.resolve()) for path in sorted(folder.glob("*.c")) if not _optional(path)]
+    sources = [str(path.resolve()) for path in model_sources(folder) if not _optional(path)]
     options = ["-std=c99", f"-{optimize}", *target.flags]
     roots = [*ROOTS, *([READOUT_ROOT] if frozen.readout is not None else []), f"{name}_params"]
     image = output / ("image.wasm" if target.emulator == "wasmtime" else "image.elf")
     link = freestanding.wasm_options(roots) if target.emulator == "wasmtime" else freestanding.elf_options(roots)
     call_zig([*options, "-Wno-unused-command-line-argument", *link, "-o", image.name, *sources], output)
     compiler = f"{zig_version()} {' '.join(options)}"
-    sizes = wasm.section_bytes(image) if target.emulator == "wasmtime" else elf.section_bytes(image)
+    sizes = wasm_sections.section_bytes(image) if target.emulator == "wasmtime" else elf.section_bytes(image)
     variables = sizes["data"] + sizes["bss"]
     return Image(target, image, name, kernels, compiler, sizes["text"], sizes["rodata"], variables)
 
 
 def _optional(path: Path) -> bool:
-    return path.name in ("main.c", "bg_input.c") or path.name.endswith("_names.c")
+    return path.name == "bg_input.c" or path.name.endswith("_names.c")
 
 
 def _native(folder: Path, output: Path, target: Target, name: str, kernels: Kernels, optimize: str) -> Image:
@@ -82,6 +88,5 @@ def _native(folder: Path, output: Path, target: Target, name: str, kernels: Kern
     binary = compile_host(folder, compiler, flags=[f"-{optimize}"])
     moved = binary.replace(output / binary.name)
     sizes = code_bytes(compile_objects(folder, output, compiler, flags=[f"-{optimize}"]))
-    done = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False)
-    told = f"{(done.stdout.splitlines() or [compiler])[0]} -std=c99 -{optimize}"
+    told = f"{compiler_version(compiler)} -std=c99 -{optimize}"
     return Image(target, moved, name, kernels, told, sizes.text, sizes.rodata, sizes.data + sizes.bss)

@@ -1,4 +1,4 @@
-"""Section sizes of WebAssembly modules."""
+"""Sections of WebAssembly modules: sizes, and what a module tells of itself."""
 
 from pathlib import Path
 
@@ -41,3 +41,18 @@ def _unsigned(raw: bytes, at: int) -> tuple[int, int]:
         at, shift = at + 1, shift + 7
         if byte < 128:
             return value, at
+
+
+def custom_section(name: str, content: bytes) -> bytes:
+    """A section for the end of a module, which engines ignore and programs may read by its name."""
+    body = _encode(len(name.encode())) + name.encode() + content
+    return b"\0" + _encode(len(body)) + body
+
+
+def _encode(value: int) -> bytes:
+    """``value`` in LEB128."""
+    encoded = bytearray()
+    while value > 127:
+        encoded.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*encoded, value])

@@ -1,0 +1,13 @@
+# Zephyr's functions for modules, as far as an exported module uses them: libraries are linked whole, as Zephyr does.
+macro(zephyr_library_named name)
+    set(ZEPHYR_CURRENT_LIBRARY ${name})
+    add_library(${name} STATIC)
+    target_link_libraries(${name} PRIVATE zephyr_interface)
+    set_property(GLOBAL APPEND PROPERTY ZEPHYR_LIBS ${name})
+endmacro()
+function(zephyr_library_sources)
+    target_sources(${ZEPHYR_CURRENT_LIBRARY} PRIVATE ${ARGV})
+endfunction()
+function(zephyr_include_directories)
+    target_include_directories(zephyr_interface INTERFACE ${ARGV})
+endfunction()
