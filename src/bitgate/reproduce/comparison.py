@@ -56,7 +56,7 @@ class Comparison:
         return (self.cell, self.metric, published, ours, difference, told[self.overlap], str(self.trials))
 
 
-COLUMNS = ("cell", "metric", "published", "ours", "difference", "overlap", "trials")
+COLUMNS = ("cell", "metric", "published", "ours", "diff.", "overlap", "trials")
 
 
 def compare(grid: Grid, results: Results) -> list[Comparison]:
