@@ -60,6 +60,10 @@ def test_damaged_grids_are_refused_by_file_and_reason(grid_file, old, new, reaso
 def test_parts_of_a_grid(grid_file, digits):
     grid = load_grid(grid_file)
     assert [cell.name for cell in grid.only(names=["qa"]).cells] == ["qat"]
+    assert [cell.name for cell in grid.only(names=["r"]).cells] == ["r"]
+    longer = grid_file.read_text().replace("name: qat", "name: lr")
+    grid_file.write_text(longer)
+    assert [cell.name for cell in load_grid(grid_file).only(names=["r"]).cells] == ["r"], "a whole name is only itself"
     assert len(grid.only(data=[str(digits)]).cells) == 2
     with pytest.raises(ArgumentError, match="dataset: 'digit'"):
         grid.only(data=["digit"])

@@ -14,7 +14,7 @@ def add_arguments(parser: Parser) -> None:
     """What, which part of it, where and how."""
     parser.add_argument("what", nargs="?", help="PAPER/TABLE, such as dlstm/table1; all of them are listed without it")
     parser.add_argument("--dataset", nargs="+", default=[], help="only cells of these data sets")
-    parser.add_argument("--cell", nargs="+", default=[], help="only cells whose name contains one of these texts")
+    parser.add_argument("--cell", nargs="+", default=[], help="only cells of these names or parts of names")
     parser.add_argument("--trials", type=int, help="trials of each cell, instead of the grid's")
     parser.add_argument("--jobs", type=int, help="single-threaded processes; one per core where not given")
     parser.add_argument("--ray", help="address of a Ray cluster to run on; `local` starts one here")

@@ -80,7 +80,7 @@ class Grid:
         return self.path.parent / "results" / f"{self.path.stem}.jsonl"
 
     def only(self, data: Iterable[str] = (), names: Iterable[str] = ()) -> "Grid":
-        """The cells of some data sets, or whose name contains one of some texts.
+        """The cells of some data sets, and of some names; a text that is no name stands for all names that contain it.
 
         Raises:
             ArgumentError: no cell has such a data set or name.
@@ -89,10 +89,12 @@ class Grid:
         known = {cell.data for cell in self.cells}
         if unknown := set(data) - known:
             raise ArgumentError(f"dataset: {min(unknown)!r}, expected one of {', '.join(sorted(known))}")
+        whole = {cell.name for cell in self.cells}
         cells = tuple(
             cell
             for cell in self.cells
-            if (not data or cell.data in data) and (not names or any(text in cell.name for text in names))
+            if (not data or cell.data in data)
+            and (not names or any(text == cell.name if text in whole else text in cell.name for text in names))
         )
         if not cells:
             raise ArgumentError(f"cell: {', '.join(names) or 'any'}, expected part of one of {self.cell_names()}")
