@@ -18,18 +18,23 @@
 extern "C" {
 #endif
 
-/** Groups of four inputs that are tabulated at once; the export orders the weights by it. */
-#define BG_TABLE_GROUPS 8
 /** Entries of a group's table: nine rows of nine sums and a spare. */
 #define BG_TABLE_ENTRIES 90
 /** Inputs that are summed in lanes at once: 64 * 127 fits the lane. */
 #define BG_LANE_INPUTS 64
 
+/* 1 for inner loops by hand where the processor has them, 0 for C alone; the integers are the same. */
+#if !defined(BG_ASSEMBLY)
+#define BG_ASSEMBLY 1
+#endif
+
 /* A loop in a function of its own keeps its registers; inlined into another loop it spills them. */
 #if defined(__GNUC__)
 #define BG_SEPARATE __attribute__((noinline))
+#define BG_INLINE inline __attribute__((always_inline))
 #else
 #define BG_SEPARATE
+#define BG_INLINE inline
 #endif
 
 /** Units of a gate up to a whole number of blocks of four rows. */
@@ -47,7 +52,7 @@ void bg_sums_start(const bg_layer *layer, int32_t *sums);
  * @param x      layer->w_ih.columns codes of at most 13 bits, owned by the caller
  * @param h      hidden_size codes of at most 13 bits, owned by the caller
  * @param sums   bg_padded(hidden_size) int32 per gate (one gate more for a GRU), owned by the caller, overwritten
- * @param work   BG_TABLE_GROUPS * BG_TABLE_ENTRIES uint16, aligned to 4 bytes, owned by the caller, overwritten
+ * @param work   layer->table_groups * BG_TABLE_ENTRIES uint16, aligned to 4 bytes, owned by the caller, overwritten
  *
  * Stack: under 304 bytes, calls included.
  */

@@ -1,13 +1,14 @@
 """The header of an exported model: sizes, the state's type and the functions."""
 
-from bitgate.export.c_fast import Kernels, scratch_size
+from bitgate.export.c_fast import Kernels, scratch_size, table_groups
 from bitgate.frozen import FrozenModel
 
 
 def state_sizes(frozen: FrozenModel, kernels: Kernels = "plain") -> tuple[int, int]:
     """Number of int16 in the state and in the scratch of the C program; at least one, as C has no empty arrays."""
     sizes = [layer.hidden_size for layer in frozen.flat_layers]
-    scratch = max((scratch_size(layer, kernels) for layer in frozen.flat_layers), default=1)
+    groups = table_groups(frozen) if sizes else 0
+    scratch = max((scratch_size(layer, kernels, groups) for layer in frozen.flat_layers), default=1)
     return (2 * sum(sizes) if sizes else frozen.input_size), scratch
 
 

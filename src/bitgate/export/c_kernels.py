@@ -16,7 +16,7 @@ _ALWAYS = ("bg_types.h", "bg_shift.h", "bg_rows.h", "bg_model.h", "bg_model.c", 
 _ACTIVATION = ("bg_activation.h", "bg_activation.c", "bg_smooth.h")
 _LAYERS = (*_ACTIVATION, "bg_layer.h", "bg_layer.c", "bg_cells.h")
 _SUMS = (*_ACTIVATION, "bg_sums.h", "bg_sums.c")
-_BLOCKS = {"table": ("bg_table.c", "bg_table_block.h"), "lanes": ("bg_lanes.c",)}
+_BLOCKS = {"table": ("bg_table.c", "bg_table_block.h", "bg_table_thumb.h"), "lanes": ("bg_lanes.c",)}
 _READOUT = ("bg_readout.h", "bg_readout.c")
 
 
