@@ -42,9 +42,6 @@ static inline int32_t bg_padded(int32_t size) {
     return (size + 3) & ~(int32_t)3;
 }
 
-/** Half of each gate's divisor into all its sums; a GRU's fourth gate has the divisor of the third. Stack: 64 bytes. */
-void bg_sums_start(const bg_layer *layer, int32_t *sums);
-
 /**
  * Sums by tables: the 81 signed sums of every four inputs are made once and looked up by each row.
  *
@@ -63,7 +60,7 @@ void bg_table_sums(const bg_layer *layer, const int16_t *x, const int16_t *h, in
  *
  * Arguments as in bg_table_sums, but for
  * - x, h: codes of 8 bits;
- * - work: BG_LANE_INPUTS int16, aligned to 4 bytes.
+ * - work: for x and for h, their number up to a multiple of 8, plus 2 for every 64 begun; in int16, aligned to 4 bytes.
  *
  * Stack: under 304 bytes, calls included.
  */
@@ -101,6 +98,10 @@ void bg_lstm_sums_step(const bg_layer *layer, uint8_t state_bits, const int16_t 
 /** As bg_lstm_sums_step, for bg_coupled_lstm_step. */
 void bg_coupled_lstm_sums_step(const bg_layer *layer, uint8_t state_bits, const int16_t *x, int16_t *h, int16_t *c,
                                int16_t *scratch);
+
+/** As bg_coupled_lstm_sums_step, where all gates are smooth: faster, and without the code of the other gates. */
+void bg_coupled_lstm_smooth_step(const bg_layer *layer, uint8_t state_bits, const int16_t *x, int16_t *h, int16_t *c,
+                                 int16_t *scratch);
 
 /** As bg_lstm_sums_step, for bg_gru_step. */
 void bg_gru_sums_step(const bg_layer *layer, uint8_t state_bits, const int16_t *x, int16_t *h, int16_t *c,

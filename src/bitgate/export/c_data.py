@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitgate.export.c_fast import Kernels, order_weights, table_groups
-from bitgate.export.c_kernels import STEP_FUNCTIONS, SUMS_STEP_FUNCTIONS, row_function
+from bitgate.export.c_kernels import row_function, step_function
 from bitgate.frozen import FrozenLayer, FrozenModel, PackedMatrix, Readout, tables
 
 LINE_LENGTH = 116
@@ -118,12 +118,11 @@ def _layer_fields(layer: FrozenLayer, name: str, kernels: Kernels, groups: int) 
         else _ordered_fields(matrix, kernels, f"{name}_{key}")
         for key, matrix in (("w_ih", layer.w_ih), ("w_hh", layer.w_hh))
     }
-    step = (STEP_FUNCTIONS if kernels == "plain" else SUMS_STEP_FUNCTIONS)[layer.cell]
     sums = "" if kernels == "plain" else f"        .sums = bg_{kernels}_sums,\n"
     if kernels == "table":
         sums += f"        .table_groups = {groups},\n"
     return f"""    {{
-        .step = {step},
+        .step = {step_function(layer, kernels)},
         .w_ih = {matrices["w_ih"]},
         .w_hh = {matrices["w_hh"]},
         .gates = {name}_gates,

@@ -15,6 +15,7 @@ KERNELS: tuple[Kernels, ...] = get_args(Kernels)
 MAX_STATE_BITS = {"table": 13, "lanes": 8}
 
 BLOCK = 4  # rows that are summed side by side
+LANE_INPUTS = 64  # that are summed in lanes at once
 LANE_GROUP = 8  # inputs of a row whose weights share a word
 TABLE_ENTRIES = 90
 TABLE_RAM_BYTES = 2500
@@ -75,8 +76,13 @@ def scratch_size(layer: FrozenLayer, kernels: Kernels, groups: int) -> int:
         return layer.hidden_size
     sums = 4 if layer.cell == "gru" else len(layer.gates)
     columns = (layer.input_size, layer.hidden_size)
-    work = groups * TABLE_ENTRIES if kernels == "table" else sum(-(-n // LANE_GROUP) * LANE_GROUP for n in columns)
+    work = groups * TABLE_ENTRIES if kernels == "table" else sum(map(_lane_words, columns))
     return 2 * sums * padded(layer.hidden_size) + work
+
+
+def _lane_words(columns: int) -> int:
+    """Number of int16 in the copy of ``columns`` inputs: whole groups, and the sum of each pass."""
+    return -(-columns // LANE_GROUP) * LANE_GROUP + 2 * -(-columns // LANE_INPUTS)
 
 
 def order_weights(

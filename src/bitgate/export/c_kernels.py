@@ -4,7 +4,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 
 from bitgate.export.c_fast import Kernels
-from bitgate.frozen import FrozenModel, PackedMatrix
+from bitgate.frozen import FrozenLayer, FrozenModel, PackedMatrix
 
 STEP_FUNCTIONS = {"lstm": "bg_lstm_step", "coupled_lstm": "bg_coupled_lstm_step", "gru": "bg_gru_step"}
 """Function of each cell; its file is ``bg_<cell>.c``."""
@@ -12,10 +12,13 @@ STEP_FUNCTIONS = {"lstm": "bg_lstm_step", "coupled_lstm": "bg_coupled_lstm_step"
 SUMS_STEP_FUNCTIONS = {cell: f"bg_{cell}_sums_step" for cell in STEP_FUNCTIONS}
 """Function of each cell with fast kernels; its file is ``bg_<cell>_sums.c``."""
 
-_ALWAYS = ("bg_types.h", "bg_shift.h", "bg_rows.h", "bg_model.h", "bg_model.c", "bg_input.h", "bg_input.c")
+SMOOTH_STEP = "bg_coupled_lstm_smooth_step"
+"""That of a coupled LSTM whose gates are all smooth; its file is ``bg_coupled_lstm_smooth.c``."""
+
+_ALWAYS = ("bg_types.h", "bg_shift.h", "bg_rows.h", "bg_copy.h", "bg_model.h", "bg_model.c", "bg_input.h", "bg_input.c")
 _ACTIVATION = ("bg_activation.h", "bg_activation.c", "bg_smooth.h")
 _LAYERS = (*_ACTIVATION, "bg_layer.h", "bg_layer.c", "bg_cells.h")
-_SUMS = (*_ACTIVATION, "bg_sums.h", "bg_sums.c")
+_SUMS = (*_ACTIVATION, "bg_sums.h", "bg_sums.c", "bg_coupled_lstm_unit.h")
 _BLOCKS = {"table": ("bg_table.c", "bg_table_block.h", "bg_table_thumb.h"), "lanes": ("bg_lanes.c",)}
 _READOUT = ("bg_readout.h", "bg_readout.c")
 
@@ -23,6 +26,15 @@ _READOUT = ("bg_readout.h", "bg_readout.c")
 def source_folder() -> Traversable:
     """The folder ``csrc`` of the installed package."""
     return files("bitgate") / "csrc"
+
+
+def step_function(layer: FrozenLayer, kernels: Kernels) -> str:
+    """Name of the function that computes a step of ``layer``."""
+    if kernels == "plain":
+        return STEP_FUNCTIONS[layer.cell]
+    if layer.cell == "coupled_lstm" and not any(layer.gate_levels):
+        return SMOOTH_STEP
+    return SUMS_STEP_FUNCTIONS[layer.cell]
 
 
 def row_function(matrix: PackedMatrix) -> str:
@@ -44,7 +56,7 @@ def kernel_files(frozen: FrozenModel, kernels: Kernels = "plain") -> list[str]:
             names |= {*_LAYERS, f"bg_{layer.cell}.c"}
             matrices += [layer.w_ih, layer.w_hh]
         else:
-            names |= {*_SUMS, *_BLOCKS[kernels], f"bg_{layer.cell}_sums.c"}
+            names |= {*_SUMS, *_BLOCKS[kernels], f"{step_function(layer, kernels).removesuffix('_step')}.c"}
     if frozen.readout is not None:
         names |= set(_READOUT)
         matrices.append(frozen.readout.weight)
