@@ -41,7 +41,8 @@ def _array(c_type: str, name: str, values: NDArray[np.generic], comment: str) ->
 
 
 def _matrix_arrays(matrix: PackedMatrix, name: str, comment: str) -> list[str]:
-    shape = f"{matrix.rows} rows of {matrix.columns} codes of {matrix.bits} bits"
+    size = "five to a byte" if matrix.is_dense else f"of {matrix.bits} bits"
+    shape = f"{matrix.rows} rows of {matrix.columns} codes {size}"
     return [
         _array("uint8_t", f"{name}_codes", matrix.packed, f"{comment}: {shape}"),
         _array("int8_t", f"{name}_levels", matrix.levels, "levels"),

@@ -40,6 +40,8 @@ def step_function(layer: FrozenLayer, kernels: Kernels) -> str:
 def row_function(matrix: PackedMatrix) -> str:
     """Name of the row kernel that fits the levels of ``matrix``; its file is ``<name>.c``."""
     levels = matrix.levels.tolist()
+    if matrix.is_dense:
+        return "bg_row_dense"
     if matrix.bits == 1 and levels == [-1, 1]:
         return "bg_row_binary"
     if matrix.bits == 2 and levels == [-1, 0, 1]:
