@@ -16,7 +16,15 @@ from bitgate.frozen import FrozenModel
 
 HERE = Path(__file__).parent
 STEP, PARAMS = "lstm_int8_step", "net"
-SOURCES = ("lstm_int8.c", "lstm_int8.h", "bg_activation.c", "bg_activation.h", "bg_smooth.h", "bg_shift.h", "bg_types.h")
+SOURCES = (
+    "lstm_int8.c",
+    "lstm_int8.h",
+    "bg_activation.c",
+    "bg_activation.h",
+    "bg_smooth.h",
+    "bg_shift.h",
+    "bg_types.h",
+)
 
 
 def _array(c_type: str, name: str, values: NDArray[np.generic]) -> str:

@@ -19,7 +19,7 @@ from tests.export.targets import build, random_lengths, target_parameters
 from tests.frozen.make import BINARY, CELL_GATES, TERNARY, random_frozen_model, random_layer
 
 FAST = [(kernels, bits) for kernels in ("table", "lanes") for bits in (8, 11, 13) if bits <= MAX_STATE_BITS[kernels]]
-GATES = {"smooth": [0, 0, 0, 0], "step": [2, 2, 2, 2], "mixed": [4, 0, 2, 3]}
+GATES = {"smooth": [0, 0, 0, 0], "step": [2, 2, 2, 2], "mixed": [4, 0, 2, 3], "binary": [0, 2, 2, 0]}
 # Inputs and layers: below a group, whole and broken groups, more than one pass of tables (16 or 32) and of lanes (64).
 SIZES = [(1, (1,)), (3, (5, 3)), (4, (4,)), (9, (33,)), (37, (6,)), (70, (2, 65)), (64, (8,)), (21, (130,))]
 SANITIZE = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
@@ -44,7 +44,7 @@ def build_fast(model: FrozenModel, folder: Path, kernels: str, flags: list[str])
 def test_sanitized_program_equals_interpreter(tmp_path: Path, kernels: str, bits: int, cell: str) -> None:
     for case in range(2):
         where = FAST.index((kernels, bits)) + 4 * list(CELL_GATES).index(cell) + 3 * case
-        rng, model = model_of(where, cell, bits, list(GATES)[where % 3])
+        rng, model = model_of(where, cell, bits, list(GATES)[where % 4])
         binary = build_fast(model, tmp_path / f"{case}", kernels, SANITIZE)
         assert_program_equals(model, binary, rng, lengths=(1, 5, 3))
 
@@ -66,7 +66,7 @@ def test_program_equals_interpreter_everywhere(tmp_path: Path, kernels: str, bit
 def test_c_alone_equals_interpreter(tmp_path: Path, kernels: str, bits: int, cell: str) -> None:
     """Without inner loops by hand, which only some processors have."""
     for case in range(len(SIZES)):
-        rng, model = model_of(case, cell, bits, list(GATES)[case % 3])
+        rng, model = model_of(case, cell, bits, list(GATES)[case % 4])
         binary = build_fast(model, tmp_path / f"{case}", kernels, ["-O2", "-DBG_ASSEMBLY=0"])
         assert_program_equals(model, binary, rng)
 
@@ -84,7 +84,7 @@ def test_tables_grow_where_there_is_memory() -> None:
 @pytest.mark.parametrize("target", target_parameters("unicorn", "wasmtime"))
 def test_targets(target: str, kernels: str, bits: int, cell: str) -> None:
     for size in range(len(SIZES)):
-        rng, model = model_of(size, cell, bits, list(GATES)[size % 3])
+        rng, model = model_of(size, cell, bits, list(GATES)[(size + bits) % 4])
         result = verify(model, random_lengths(rng, model), target, kernels=kernels, optimize=["O2", "Os"][size % 2])
         assert result.difference is None
         assert result.kernels == kernels

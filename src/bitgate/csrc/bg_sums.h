@@ -103,6 +103,10 @@ void bg_coupled_lstm_sums_step(const bg_layer *layer, uint8_t state_bits, const 
 void bg_coupled_lstm_smooth_step(const bg_layer *layer, uint8_t state_bits, const int16_t *x, int16_t *h, int16_t *c,
                                  int16_t *scratch);
 
+/** As bg_coupled_lstm_smooth_step, where g and o are steps and i is smooth. */
+void bg_coupled_lstm_binary_step(const bg_layer *layer, uint8_t state_bits, const int16_t *x, int16_t *h, int16_t *c,
+                                 int16_t *scratch);
+
 /** As bg_lstm_sums_step, for bg_gru_step. */
 void bg_gru_sums_step(const bg_layer *layer, uint8_t state_bits, const int16_t *x, int16_t *h, int16_t *c,
                       int16_t *scratch);

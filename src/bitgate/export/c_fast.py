@@ -85,9 +85,7 @@ def _lane_words(columns: int) -> int:
     return -(-columns // LANE_GROUP) * LANE_GROUP + 2 * -(-columns // LANE_INPUTS)
 
 
-def order_weights(
-    matrix: PackedMatrix, gates: int, kernels: Kernels, groups: int
-) -> NDArray[np.uint8 | np.uint32]:
+def order_weights(matrix: PackedMatrix, gates: int, kernels: Kernels, groups: int) -> NDArray[np.uint8 | np.uint32]:
     """The weights of ``matrix`` in the order in which the kernels read them; ``groups`` of ``table_groups``."""
     units = matrix.rows // gates
     values = matrix.values.reshape(gates, units, matrix.columns).astype(np.int64)

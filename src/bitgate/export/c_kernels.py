@@ -12,8 +12,8 @@ STEP_FUNCTIONS = {"lstm": "bg_lstm_step", "coupled_lstm": "bg_coupled_lstm_step"
 SUMS_STEP_FUNCTIONS = {cell: f"bg_{cell}_sums_step" for cell in STEP_FUNCTIONS}
 """Function of each cell with fast kernels; its file is ``bg_<cell>_sums.c``."""
 
-SMOOTH_STEP = "bg_coupled_lstm_smooth_step"
-"""That of a coupled LSTM whose gates are all smooth; its file is ``bg_coupled_lstm_smooth.c``."""
+COUPLED_STEPS = {(0, 0, 0): "bg_coupled_lstm_smooth_step", (0, 2, 2): "bg_coupled_lstm_binary_step"}
+"""Those of a coupled LSTM by the levels of its gates, where these are usual; the file is named as the function."""
 
 _ALWAYS = ("bg_types.h", "bg_shift.h", "bg_rows.h", "bg_copy.h", "bg_model.h", "bg_model.c", "bg_input.h", "bg_input.c")
 _ACTIVATION = ("bg_activation.h", "bg_activation.c", "bg_smooth.h")
@@ -32,9 +32,8 @@ def step_function(layer: FrozenLayer, kernels: Kernels) -> str:
     """Name of the function that computes a step of ``layer``."""
     if kernels == "plain":
         return STEP_FUNCTIONS[layer.cell]
-    if layer.cell == "coupled_lstm" and not any(layer.gate_levels):
-        return SMOOTH_STEP
-    return SUMS_STEP_FUNCTIONS[layer.cell]
+    usual = COUPLED_STEPS.get(layer.gate_levels) if layer.cell == "coupled_lstm" else None
+    return usual or SUMS_STEP_FUNCTIONS[layer.cell]
 
 
 def row_function(matrix: PackedMatrix) -> str:
