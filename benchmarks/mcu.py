@@ -14,10 +14,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+from mcu_int8.count import count_int8
 from rich.console import Console
 from rich.table import Table
-
-from mcu_int8.count import count_int8
 
 from bitgate.export.c_fast import MAX_STATE_BITS, Kernels
 from bitgate.export.verify import verify

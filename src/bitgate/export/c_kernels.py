@@ -12,7 +12,10 @@ STEP_FUNCTIONS = {"lstm": "bg_lstm_step", "coupled_lstm": "bg_coupled_lstm_step"
 SUMS_STEP_FUNCTIONS = {cell: f"bg_{cell}_sums_step" for cell in STEP_FUNCTIONS}
 """Function of each cell with fast kernels; its file is ``bg_<cell>_sums.c``."""
 
-COUPLED_STEPS = {(0, 0, 0): "bg_coupled_lstm_smooth_step", (0, 2, 2): "bg_coupled_lstm_binary_step"}
+COUPLED_STEPS: dict[tuple[int, ...], str] = {
+    (0, 0, 0): "bg_coupled_lstm_smooth_step",
+    (0, 2, 2): "bg_coupled_lstm_binary_step",
+}
 """Those of a coupled LSTM by the levels of its gates, where these are usual; the file is named as the function."""
 
 _ALWAYS = ("bg_types.h", "bg_shift.h", "bg_rows.h", "bg_copy.h", "bg_model.h", "bg_model.c", "bg_input.h", "bg_input.c")

@@ -3,7 +3,8 @@
 Code ``j`` of a row occupies ``bits`` bits of byte ``j * bits // 8``, starting at bit ``j * bits % 8`` counted from
 the least significant. Each row starts on a byte; the spare bits of its last byte are zero.
 
-Dense packing, for codes 0 to 2 only: code ``j`` is digit ``j % 5`` in base three of byte ``j // 5``, the first the least.
+Dense packing, for codes 0 to 2 only: code ``j`` is digit ``j % 5``, in base three and the least first, of byte
+``j // 5``.
 """
 
 import numpy as np
