@@ -51,7 +51,7 @@ static inline int32_t bg_padded(int32_t size) {
  * @param sums   bg_padded(hidden_size) int32 per gate (one gate more for a GRU), owned by the caller, overwritten
  * @param work   layer->table_groups * BG_TABLE_ENTRIES uint16, aligned to 4 bytes, owned by the caller, overwritten
  *
- * Stack: under 304 bytes, calls included.
+ * Stack: under 320 bytes, calls included; under 448 where pointers have 64 bits.
  */
 void bg_table_sums(const bg_layer *layer, const int16_t *x, const int16_t *h, int32_t *sums, void *work);
 
@@ -62,7 +62,7 @@ void bg_table_sums(const bg_layer *layer, const int16_t *x, const int16_t *h, in
  * - x, h: codes of 8 bits;
  * - work: for x and for h, their number up to a multiple of 8, plus 2 for every 64 begun; in int16, aligned to 4 bytes.
  *
- * Stack: under 304 bytes, calls included.
+ * Stack: under 320 bytes, calls included; under 448 where pointers have 64 bits.
  */
 void bg_lanes_sums(const bg_layer *layer, const int16_t *x, const int16_t *h, int32_t *sums, void *work);
 
@@ -91,7 +91,8 @@ void bg_gate_values(const bg_layer *layer, int32_t gate, int32_t *sums);
  */
 void bg_outputs(const int32_t *o, const int16_t *c, int c_shift, uint8_t state_bits, int16_t *h, int32_t size);
 
-/** Steps with the arguments of bg_cells.h, except scratch: sums, then work, aligned to 4 bytes. Stack: under 448. */
+/** Steps with the arguments of bg_cells.h, except scratch: sums, then work, aligned to 4 bytes. Stack: under
+ * 448, or 576 where pointers have 64 bits. */
 void bg_lstm_sums_step(const bg_layer *layer, uint8_t state_bits, const int16_t *x, int16_t *h, int16_t *c,
                        int16_t *scratch);
 

@@ -21,7 +21,8 @@ def model_header(frozen: FrozenModel, name: str, kernels: Kernels = "plain") -> 
  * @brief A frozen recurrent model of bitgate: constants in flash, state owned by the caller, integers only.
  *
  * {_summary(frozen)}
- * All functions are reentrant: they touch nothing but their arguments and constants. Stack: under 512 bytes.
+ * All functions are reentrant: they touch nothing but their arguments and constants. Stack: under 512 bytes
+ * (640 where pointers have 64 bits).
  */
 #ifndef {upper}_H
 #define {upper}_H
