@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+from mcu_int8.count import count_int8
 from rich.console import Console
 from rich.table import Table
 
@@ -30,7 +31,8 @@ OUT = Path(__file__).parent / "results" / "mcu.json"
 # Quoted, not measured here: prototypes of this project's planning phase (PERFORMANCE.md, section 3), best of the
 # compilers gcc and zig. Plain int8: an LSTM with int8 weights in C, coupled, 3 gates, so only coupled rows are compared
 # with it. CMSIS-NN: arm_lstm_unidirectional_s8 of 4 gates, hosted gcc: coupled rows owe part of their gain to the gate
-# that they do not have.
+# that they do not have. Beside them, the int8 LSTM of mcu_int8/ is compiled and counted in the same run as the kernels,
+# with as many gates as the row.
 QUOTED_INT8 = {
     "cortex-m0": (80561, 54047, 391346, 204052),
     "cortex-m4": (49388, 32916, 249015, 124928),
@@ -56,18 +58,19 @@ class Row:
     ram_bytes: int
     stack_bytes: int
     compiler: str
+    int8_instructions: float
     quoted_int8: int | None
     quoted_cmsis_nn: int | None
 
 
 def random_layer(
-    rng: np.random.Generator, input_size: int, hidden_size: int, cell: str, gates: dict[str, int]
+    rng: np.random.Generator, input_size: int, hidden_size: int, cell: str, gates: dict[str, int], largest: int = 1
 ) -> FrozenLayer:
-    """Random ternary weights, with multipliers that spread pre-activations from the linear part into saturation."""
+    """Random weights up to ``largest``; multipliers that spread pre-activations from linear into saturation."""
     names = {"coupled_lstm": "igo", "lstm": "ifgo"}[cell]
-    rows, levels = len(names) * hidden_size, np.array([-1, 0, 1], dtype=np.int8)
+    rows, levels = len(names) * hidden_size, np.arange(-largest, largest + 1, dtype=np.int8)
     w_ih, w_hh = (
-        PackedMatrix.from_codes(rng.integers(0, 3, (rows, columns)).astype(np.uint8), levels)
+        PackedMatrix.from_codes(rng.integers(0, len(levels), (rows, columns)).astype(np.uint8), levels)
         for columns in (input_size, hidden_size)
     )
     return FrozenLayer(
@@ -77,18 +80,20 @@ def random_layer(
         w_hh=w_hh,
         mult_ih=rng.integers(500, 1000, len(names)).astype(np.int32),
         mult_hh=rng.integers(500, 1000, len(names)).astype(np.int32),
-        shift=np.full(len(names), 3, dtype=np.int32),
+        shift=np.full(len(names), 3 if largest == 1 else 9, dtype=np.int32),
         bias=rng.integers(-(1 << 14), 1 << 14, rows).astype(np.int32),
         bias_hn=None,
         product_bits=32,
     )
 
 
-def random_model(input_size: int, hidden_size: int, cell: str, gates: dict[str, int], state_bits: int) -> FrozenModel:
+def random_model(
+    input_size: int, hidden_size: int, cell: str, gates: dict[str, int], state_bits: int, largest: int = 1
+) -> FrozenModel:
     """One layer without readout; inputs of unit variance fill a quarter of the range."""
     rng = np.random.default_rng(0)
     ones = np.ones(input_size, dtype=np.float32)
-    layer = random_layer(rng, input_size, hidden_size, cell, gates)
+    layer = random_layer(rng, input_size, hidden_size, cell, gates, largest)
     return FrozenModel(state_bits, InputMap(0 * ones, ones * (1 << (state_bits - 3))), ((layer,),), None)
 
 
@@ -96,10 +101,11 @@ def measure(targets: list[str], steps: int) -> Iterator[Row]:
     for target in targets:
         for k, (input_size, hidden_size) in enumerate(SHAPES):
             for cell in ("coupled_lstm", "lstm"):
+                x = np.random.default_rng(1).normal(size=(steps, input_size)).astype(np.float32)
+                int8_count = count_int8(random_model(input_size, hidden_size, cell, {}, 8, 127), x, target)
                 for gates, levels in GATES.items():
                     for kernels, bits in STATE_BITS.items():
                         model = random_model(input_size, hidden_size, cell, levels, bits)
-                        x = np.random.default_rng(1).normal(size=(steps, input_size)).astype(np.float32)
                         result = verify(model, [x], target, kernels=kernels)
                         if not result.is_equal:
                             sys.exit(f"{target}, ({input_size}, {hidden_size}), {kernels}: {result.difference}")
@@ -108,13 +114,14 @@ def measure(targets: list[str], steps: int) -> Iterator[Row]:
                         yield Row(
                             target, input_size, hidden_size, cell == "coupled_lstm", gates, kernels, bits,
                             result.step_count_mean, result.code_bytes, result.constant_bytes, result.ram_bytes,
-                            result.stack_bytes, result.compiler, int8, cmsis[k] if cmsis else None,
+                            result.stack_bytes, result.compiler, int8_count, int8, cmsis[k] if cmsis else None,
                         )  # fmt: skip
 
 
 def show(rows: list[Row]) -> None:
-    table = Table(title="instructions per step; the other columns in parts of the quoted counts")
-    for name in ("core", "(I, H)", "gates", "activations", "kernels", "bits", "instructions", "of int8", "of CMSIS-NN"):
+    table = Table(title="instructions per step; in parts of int8 C counted here, and of quoted counts")
+    names = ("core", "(I, H)", "gates", "activations", "kernels", "bits", "instructions", "of int8")
+    for name in (*names, "of int8, quoted", "of CMSIS-NN, quoted"):
         table.add_column(name, justify="right")
     for row in rows:
         table.add_row(
@@ -125,10 +132,11 @@ def show(rows: list[Row]) -> None:
             row.kernels,
             str(row.state_bits),
             f"{row.instructions:.0f}",
-            f"{row.instructions / row.quoted_int8:.2f}" if row.quoted_int8 else "",
-            f"{row.instructions / row.quoted_cmsis_nn:.2f}" if row.quoted_cmsis_nn else "",
+            f"{row.instructions / row.int8_instructions:.3f}",
+            f"{row.instructions / row.quoted_int8:.3f}" if row.quoted_int8 else "",
+            f"{row.instructions / row.quoted_cmsis_nn:.3f}" if row.quoted_cmsis_nn else "",
         )
-    Console(width=110).print(table)
+    Console(width=130).print(table)
 
 
 def main() -> None:

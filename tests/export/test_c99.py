@@ -273,3 +273,23 @@ def test_makefile_builds_with_all_warnings_as_errors(tmp_path: Path) -> None:
     done = subprocess.run(["make", "CFLAGS=-O1"], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert all(flag in done.stdout for flag in ALL_FLAGS)
     assert_program_equals(model, tmp_path / "program", rng)
+
+
+@pytest.mark.parametrize("size", [4, 5, 11])
+def test_dense_weights(tmp_path: Path, size: int) -> None:
+    """Five ternary weights to a byte, with whole and broken bytes."""
+    rng = np.random.default_rng(size)
+    model = random_frozen_model(rng, cell="coupled_lstm", input_size=size - 1, hidden_sizes=(size, 3), classes=size)
+    dense = model.with_packing(dense=True)
+    binary = export_and_build(dense, tmp_path / "out")
+    assert (tmp_path / "out" / "bg_row_dense.c").exists()
+    assert not (tmp_path / "out" / "bg_row_ternary.c").exists()
+    assert_program_equals(model, binary, rng)
+
+
+def test_dense_and_fast(tmp_path: Path) -> None:
+    """The fast kernels have an order of their own, whatever the packing; the readout stays dense."""
+    rng = np.random.default_rng(0)
+    model = random_frozen_model(rng, state_bits=8).with_packing(dense=True)
+    export.c99(model, tmp_path / "out", kernels="table")
+    assert_program_equals(model, export.compile_host(tmp_path / "out", flags=["-O1"]), rng)

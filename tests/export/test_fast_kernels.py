@@ -8,7 +8,7 @@ import pytest
 
 from bitgate import export
 from bitgate.errors import ArgumentError, UnsupportedError
-from bitgate.export.c_fast import KERNELS, LANE_INPUTS, MAX_STATE_BITS, TABLE_ENTRIES, TABLE_GROUPS, order_weights
+from bitgate.export.c_fast import KERNELS, LANE_INPUTS, MAX_STATE_BITS, TABLE_ENTRIES, order_weights, table_groups
 from bitgate.export.c_kernels import source_folder
 from bitgate.export.difference import find_difference, reference
 from bitgate.export.targets import execute
@@ -19,9 +19,9 @@ from tests.export.targets import build, random_lengths, target_parameters
 from tests.frozen.make import BINARY, CELL_GATES, TERNARY, random_frozen_model, random_layer
 
 FAST = [(kernels, bits) for kernels in ("table", "lanes") for bits in (8, 11, 13) if bits <= MAX_STATE_BITS[kernels]]
-GATES = {"smooth": [0, 0, 0, 0], "step": [2, 2, 2, 2], "mixed": [4, 0, 2, 3]}
-# Inputs and layers: below a group, whole and broken groups, more than one pass of tables (32) and of lanes (64).
-SIZES = [(1, (1,)), (3, (5, 3)), (4, (4,)), (9, (33,)), (37, (6,)), (70, (2, 65)), (64, (8,))]
+GATES = {"smooth": [0, 0, 0, 0], "step": [2, 2, 2, 2], "mixed": [4, 0, 2, 3], "binary": [0, 2, 2, 0]}
+# Inputs and layers: below a group, whole and broken groups, more than one pass of tables (16 or 32) and of lanes (64).
+SIZES = [(1, (1,)), (3, (5, 3)), (4, (4,)), (9, (33,)), (37, (6,)), (70, (2, 65)), (64, (8,)), (21, (130,))]
 SANITIZE = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 
 
@@ -30,7 +30,7 @@ def model_of(case: int, cell: str, bits: int, gates: str) -> tuple[np.random.Gen
     input_size, hidden_sizes = SIZES[case % len(SIZES)]
     return rng, random_frozen_model(
         rng, cell=cell, state_bits=bits, gate_levels=GATES[gates][: CELL_GATES[cell]], input_size=input_size,
-        hidden_sizes=hidden_sizes, per_row=case % 2 == 1, classes=None if case % 5 == 4 else 3,
+        hidden_sizes=hidden_sizes, classes=None if case % 5 == 4 else 3,
     )  # fmt: skip
 
 
@@ -44,7 +44,7 @@ def build_fast(model: FrozenModel, folder: Path, kernels: str, flags: list[str])
 def test_sanitized_program_equals_interpreter(tmp_path: Path, kernels: str, bits: int, cell: str) -> None:
     for case in range(2):
         where = FAST.index((kernels, bits)) + 4 * list(CELL_GATES).index(cell) + 3 * case
-        rng, model = model_of(where, cell, bits, list(GATES)[where % 3])
+        rng, model = model_of(where, cell, bits, list(GATES)[where % 4])
         binary = build_fast(model, tmp_path / f"{case}", kernels, SANITIZE)
         assert_program_equals(model, binary, rng, lengths=(1, 5, 3))
 
@@ -63,10 +63,28 @@ def test_program_equals_interpreter_everywhere(tmp_path: Path, kernels: str, bit
 @pytest.mark.slow
 @pytest.mark.parametrize("cell", CELL_GATES)
 @pytest.mark.parametrize(("kernels", "bits"), FAST)
+def test_c_alone_equals_interpreter(tmp_path: Path, kernels: str, bits: int, cell: str) -> None:
+    """Without inner loops by hand, which only some processors have."""
+    for case in range(len(SIZES)):
+        rng, model = model_of(case, cell, bits, list(GATES)[case % 4])
+        binary = build_fast(model, tmp_path / f"{case}", kernels, ["-O2", "-DBG_ASSEMBLY=0"])
+        assert_program_equals(model, binary, rng)
+
+
+def test_tables_grow_where_there_is_memory() -> None:
+    rng = np.random.default_rng(0)
+    small = random_frozen_model(rng, cell="coupled_lstm", input_size=4, hidden_sizes=(64,), state_bits=8)
+    large = random_frozen_model(rng, cell="coupled_lstm", input_size=4, hidden_sizes=(64, 32), state_bits=8)
+    assert (table_groups(small), table_groups(large)) == (8, 4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cell", CELL_GATES)
+@pytest.mark.parametrize(("kernels", "bits"), FAST)
 @pytest.mark.parametrize("target", target_parameters("unicorn", "wasmtime"))
 def test_targets(target: str, kernels: str, bits: int, cell: str) -> None:
     for size in range(len(SIZES)):
-        rng, model = model_of(size, cell, bits, list(GATES)[size % 3])
+        rng, model = model_of(size, cell, bits, list(GATES)[(size + bits) % 4])
         result = verify(model, random_lengths(rng, model), target, kernels=kernels, optimize=["O2", "Os"][size % 2])
         assert result.difference is None
         assert result.kernels == kernels
@@ -102,7 +120,7 @@ def test_one_flipped_bit_is_found(tmp_path: Path, kernels: str) -> None:
     image = build(model, tmp_path / "out", "host", kernels)
     assert find_difference(reference(model, x), execute(image, model, codes).traces) is None
     content = bytearray(image.path.read_bytes())
-    ordered = order_weights(model.flat_layers[0].w_ih, 3, kernels).tobytes()
+    ordered = order_weights(model.flat_layers[0].w_ih, 3, kernels, 8).tobytes()
     assert content.count(ordered) == 1
     content[content.index(ordered)] ^= 2
     image.path.write_bytes(content)
@@ -114,12 +132,12 @@ def test_order_of_weights() -> None:
     codes = np.zeros((3, 5), dtype=np.uint8)  # weights -1
     codes[0, :4] = [2, 1, 0, 2]
     matrix = PackedMatrix.from_codes(codes, np.array(TERNARY, dtype=np.int8))
-    tables = order_weights(matrix, 3, "table").reshape(3, 2, 4)
+    tables = order_weights(matrix, 3, "table", 4).reshape(3, 2, 4)
     neutral = 2 * (10 * 4 + 4)
     assert tables[0, 0].tolist() == [2 * (10 * 7 + 2), neutral, neutral, neutral]
     assert tables[0, 1, 0] == 2 * (10 * 1 + 4)  # -1, then nothing
     assert tables[1, 0, 0] == 0
-    words = order_weights(matrix, 3, "lanes").reshape(3, 1, 2)
+    words = order_weights(matrix, 3, "lanes", 4).reshape(3, 1, 2)
     assert words.dtype == np.uint32
     # Gate 1, inputs 0 to 4 of row 0 are -1, that is 0 one too large; all others are weights 0.
     bits = [1 << (4 * (j // 2) + 16 * (j % 2)) for j in range(8)]
@@ -128,7 +146,7 @@ def test_order_of_weights() -> None:
 
 def test_constants_of_python_and_c_agree() -> None:
     text = (source_folder() / "bg_sums.h").read_text()
-    for name, value in (("TABLE_GROUPS", TABLE_GROUPS), ("TABLE_ENTRIES", TABLE_ENTRIES), ("LANE_INPUTS", LANE_INPUTS)):
+    for name, value in (("TABLE_ENTRIES", TABLE_ENTRIES), ("LANE_INPUTS", LANE_INPUTS)):
         assert f"#define BG_{name} {value}\n" in text
 
 
@@ -139,6 +157,8 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
         ("table", {"state_bits": 16}, "states of 16 bits, at most 13"),
         ("table", {"state_bits": 8, "levels": BINARY}, "layer 0 are not ternary"),
         ("table", {"state_bits": 8, "product_bits": 64}, "products of 64 bits"),
+        ("table", {"state_bits": 8, "per_row": True}, "layer 0 has a multiplier for each row"),
+        ("lanes", {"state_bits": 8, "cell": "gru", "per_row": True}, "layer 0 has a multiplier for each row"),
         ("lanes", {"state_bits": 8, "hidden_sizes": ()}, "no recurrent layer"),
     ):
         with pytest.raises(UnsupportedError, match=message):

@@ -198,3 +198,31 @@ def test_not_our_files(tmp_path: Path) -> None:
     save_file({"a": np.zeros(2, np.float32)}, path)
     with pytest.raises(FormatError, match="not a bitgate model"):
         load(path)
+
+
+def test_dense_weights(tmp_path: Path) -> None:
+    """The same integers in fewer bytes; bytes and keys that mean nothing are refused."""
+    model = random_frozen_model(np.random.default_rng(0), input_size=7, hidden_sizes=(11, 5))
+    dense = model.with_packing(dense=True)
+    path = tmp_path / "m.bitgate"
+    dense.save(path)
+    loaded = load(path)
+    assert all(layer.w_ih.is_dense and layer.w_hh.is_dense for layer in loaded.flat_layers)
+    x = random_sequences(np.random.default_rng(0), model, 2, 5)
+    np.testing.assert_array_equal(loaded.run(x), model.run(x))
+    plain = loaded.with_packing(dense=False)
+    for a, b in zip(plain.flat_layers, model.flat_layers, strict=True):
+        np.testing.assert_array_equal(a.w_ih.packed, b.w_ih.packed)
+    metadata, tensors = read_parts(path)
+    for value, message in ((243, "byte 243"), (242, "spare digits")):
+        broken = {key: array.copy() for key, array in tensors.items()}
+        broken["layers.0.0.w_ih"][0, 1] = value
+        save_file(broken, path, metadata)
+        with pytest.raises(FormatError, match=message):
+            load(path)
+    description = json.loads(metadata["model"])
+    for value, message in (("yes", "dense must be true or false"), (False, "a code exceeds the last of 3")):
+        description["layers"][0][0]["w_ih"]["dense"] = value
+        save_file(tensors, path, {**metadata, "model": json.dumps(description)})
+        with pytest.raises(FormatError, match=message):
+            load(path)

@@ -1,7 +1,6 @@
-#include <string.h>
-
 #include "bg_activation.h"
 #include "bg_cells.h"
+#include "bg_copy.h"
 #include "bg_layer.h"
 #include "bg_shift.h"
 
@@ -18,5 +17,5 @@ void bg_coupled_lstm_step(const bg_layer *layer, uint8_t state_bits, const int16
         scratch[j] = bg_clip(bg_round_shift32(o * bg_smooth_tanh(c[j] * (int32_t)2), 31 - state_bits),
                              bg_code_limit(state_bits));
     }
-    memcpy(h, scratch, (size_t)size * sizeof *h);
+    bg_copy_codes(h, scratch, size);
 }

@@ -1,7 +1,6 @@
-#include <string.h>
-
 #include "bg_activation.h"
 #include "bg_cells.h"
+#include "bg_copy.h"
 #include "bg_layer.h"
 #include "bg_shift.h"
 
@@ -22,5 +21,5 @@ void bg_gru_step(const bg_layer *layer, uint8_t state_bits, const int16_t *x, in
         rounded = state_bits == 16 ? c[j] : bg_round_shift32(c[j], 16 - state_bits);
         scratch[j] = bg_clip(rounded, bg_code_limit(state_bits));
     }
-    memcpy(h, scratch, (size_t)size * sizeof *h);
+    bg_copy_codes(h, scratch, size);
 }

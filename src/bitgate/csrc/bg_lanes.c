@@ -1,170 +1,159 @@
 #include "bg_shift.h"
 #include "bg_sums.h"
 
+/* A matrix and the vector that it is multiplied with. */
+typedef struct {
+    const uint32_t *words; /* by four rows, for every eight inputs: weights of rows 0 and 1, then of rows 2 and 3 */
+    const uint32_t *x;     /* for every 64 inputs: their negative sum, then words of two, with zeros up to eight */
+    int32_t eights;
+    int32_t mult;
+} bg_lane_side;
+
+#if BG_ASSEMBLY && defined(__ARM_FEATURE_DSP) && defined(__GNUC__)
+/* By hand, because compilers load the mask again for every use, and run out of registers. Registers: r0, r1: sums of two
+ * rows each; r2, lr: their words; r3 to r6: inputs; r7, r8: where words and inputs come from; r9: eights left; r10: mask;
+ * r11: eights of this sum; r12: lanes. Stack: side, end_side, half, sums, the side that is being added. */
+#define BG_LANES_TWO(turn, x)                                                \
+    "and r12, r10, r2" turn "\n\tsmlad r0, r12, " x ", r0\n\t"               \
+    "and r12, r10, lr" turn "\n\tsmlad r1, r12, " x ", r1\n\t"
+#define BG_LANES_EIGHT                                                                              \
+    "ldrd r2, lr, [r7], #8\n\tldm r8!, {r3, r4, r5, r6}\n\t" BG_LANES_TWO("", "r3")                 \
+    BG_LANES_TWO(", ror #4", "r4") BG_LANES_TWO(", ror #8", "r5") BG_LANES_TWO(", ror #12", "r6")
+/* Takes apart first + 2^14 * second, |first| < 2^13, and adds both, times the multiplier in lr. */
+#define BG_LANES_ADD(sum, first, second)                                                             \
+    "sbfx r12, " sum ", #0, #14\n\tmla " first ", r12, lr, " first "\n\t"                            \
+    "sub " sum ", " sum ", r12\n\tasr " sum ", " sum ", #14\n\tmla " second ", " sum ", lr, " second "\n\t"
+
+/* One gate: half of the divisor, plus the matrices of all sides. */
+__attribute__((naked, noinline)) static void bg_lanes_gate(bg_lane_side *side, const bg_lane_side *end_side,
+                                                           uint32_t half, int32_t *sums, const int32_t *end) {
+    __asm__ volatile(".syntax unified\n\tpush {r4, r5, r6, r7, r8, r9, r10, r11, lr}\n\tsub sp, #20\n\t"
+                     "stm sp, {r0, r1, r2, r3}\n\tmovw r10, #0xc003\n\tmovt r10, #0xc003\n\t"
+                     "1:\n\tldrd r3, r2, [sp, #8]\n\tmov r4, r3\n\tmov r5, r3\n\tmov r6, r3\n\t"
+                     "stm r2, {r3, r4, r5, r6}\n\tldr r0, [sp]\n\t"
+                     "2:\n\tstr r0, [sp, #16]\n\tldm r0, {r7, r8, r9}\n\t"
+                     "3:\n\tldr r0, [r8], #4\n\tmov r1, r0\n\tmovs r11, #8\n\tcmp r9, #8\n\t"
+                     "it lt\n\tmovlt r11, r9\n\tsub r9, r9, r11\n\tsubs r11, r11, #4\n\tblt 5f\n\t"
+                     "4:\n\t" BG_LANES_EIGHT BG_LANES_EIGHT BG_LANES_EIGHT BG_LANES_EIGHT
+                     "subs r11, r11, #4\n\tbge 4b\n\t"
+                     "5:\n\tadds r11, r11, #4\n\tbeq 7f\n\t"
+                     "6:\n\t" BG_LANES_EIGHT "subs r11, r11, #1\n\tbne 6b\n\t"
+                     "7:\n\tldrd r2, r3, [sp, #12]\n\tldr lr, [r3, #12]\n\tldm r2, {r3, r4, r5, r6}\n\t"
+                     BG_LANES_ADD("r0", "r3", "r4") BG_LANES_ADD("r1", "r5", "r6")
+                     "stm r2, {r3, r4, r5, r6}\n\tcmp r9, #0\n\tbgt 3b\n\t"
+                     "ldr r0, [sp, #16]\n\tldr r1, [sp, #4]\n\tstr r7, [r0], #16\n\tcmp r0, r1\n\tblo 2b\n\t"
+                     "adds r2, r2, #16\n\tstr r2, [sp, #12]\n\tldr r1, [sp, #56]\n\tcmp r2, r1\n\tblo 1b\n\t"
+                     "add sp, #20\n\tpop {r4, r5, r6, r7, r8, r9, r10, r11, pc}\n\t");
+}
+
+#else
+
 /* Bits 0-1 and 14-15 of both halves: the first row's weight plus one, and the second row's weight. */
 #define BG_LANES 0xc003c003u
 
-#if defined(__ARM_FEATURE_DSP) && defined(__GNUC__)
-/* Eight inputs times four rows; words and x move on. By hand, because compilers load the mask again for every use. */
-static inline void bg_lanes_eight(const uint32_t **words, const uint32_t **x, uint32_t mask, int32_t *sum0,
-                                  int32_t *sum1) {
-    uint32_t word0, word1, x0, x1, lanes;
-    __asm__("ldrd %[word0], %[word1], [%[words]], #8\n\t"
-            "ldrd %[x0], %[x1], [%[x]], #8\n\t"
-            "and %[lanes], %[mask], %[word0]\n\t"
-            "smlad %[sum0], %[lanes], %[x0], %[sum0]\n\t"
-            "and %[lanes], %[mask], %[word1]\n\t"
-            "smlad %[sum1], %[lanes], %[x0], %[sum1]\n\t"
-            "and %[lanes], %[mask], %[word0], ror #4\n\t"
-            "smlad %[sum0], %[lanes], %[x1], %[sum0]\n\t"
-            "and %[lanes], %[mask], %[word1], ror #4\n\t"
-            "smlad %[sum1], %[lanes], %[x1], %[sum1]\n\t"
-            "ldrd %[x0], %[x1], [%[x]], #8\n\t"
-            "and %[lanes], %[mask], %[word0], ror #8\n\t"
-            "smlad %[sum0], %[lanes], %[x0], %[sum0]\n\t"
-            "and %[lanes], %[mask], %[word1], ror #8\n\t"
-            "smlad %[sum1], %[lanes], %[x0], %[sum1]\n\t"
-            "and %[lanes], %[mask], %[word0], ror #12\n\t"
-            "smlad %[sum0], %[lanes], %[x1], %[sum0]\n\t"
-            "and %[lanes], %[mask], %[word1], ror #12\n\t"
-            "smlad %[sum1], %[lanes], %[x1], %[sum1]"
-            : [words] "+r"(*words), [x] "+r"(*x), [sum0] "+r"(*sum0), [sum1] "+r"(*sum1), [word0] "=&r"(word0),
-              [word1] "=&r"(word1), [x0] "=&r"(x0), [x1] "=&r"(x1), [lanes] "=&r"(lanes)
-            : [mask] "r"(mask)
-            : "memory");
-}
-#else
 /* sum + low half * low half + high half * high half, halves taken as int16. */
 static inline int32_t bg_multiply_lanes(uint32_t a, uint32_t b, int32_t sum) {
     int32_t low = (int32_t)(int16_t)(a & 0xffffu) * (int16_t)(b & 0xffffu);
     return sum + low + (int32_t)(int16_t)(a >> 16) * (int16_t)(b >> 16);
 }
 
-/* Eight inputs times four rows; words and x move on. */
-static inline void bg_lanes_eight(const uint32_t **words, const uint32_t **x, uint32_t mask, int32_t *sum0,
-                                  int32_t *sum1) {
-    uint32_t word0 = (*words)[0];
-    uint32_t word1 = (*words)[1];
-    for (int k = 0; k < 4; ++k) {
-        *sum0 = bg_multiply_lanes(mask & word0, (*x)[k], *sum0);
-        *sum1 = bg_multiply_lanes(mask & word1, (*x)[k], *sum1);
-        word0 = word0 >> 4 | word0 << 28;
-        word1 = word1 >> 4 | word1 << 28;
+/* Four rows times eights * 8 inputs; x moves on; returns the words that follow. */
+static const uint32_t *bg_lanes_rows(const uint32_t *words, const uint32_t **x, int32_t eights,
+                                                 int32_t *sum0, int32_t *sum1) {
+    for (; eights > 0; --eights) {
+        uint32_t word0 = words[0];
+        uint32_t word1 = words[1];
+        for (int k = 0; k < 4; ++k) {
+            *sum0 = bg_multiply_lanes(BG_LANES & word0, (*x)[k], *sum0);
+            *sum1 = bg_multiply_lanes(BG_LANES & word1, (*x)[k], *sum1);
+            word0 = word0 >> 4 | word0 << 28;
+            word1 = word1 >> 4 | word1 << 28;
+        }
+        words += 2;
+        *x += 4;
     }
-    *words += 2;
-    *x += 4;
+    return words;
 }
-#endif
 
-/* Takes apart first + 2^14 * second, |first| < 2^13, and adds both, times their multipliers. */
-static inline void bg_add_lanes(int32_t sum, int32_t mult0, int32_t mult1, int32_t *sums) {
+/* Takes apart first + 2^14 * second, |first| < 2^13, and adds both, times their multiplier. */
+static BG_INLINE void bg_add_lanes(int32_t sum, int32_t mult, uint32_t *sums) {
     int32_t first = (int32_t)((uint32_t)sum << 18) >> 18;
-    sums[0] += mult0 * first;
-    sums[1] += mult1 * ((sum - first) >> 14);
+    sums[0] += (uint32_t)(mult * first);
+    sums[1] += (uint32_t)(mult * ((sum - first) >> 14));
 }
 
-/* Up to 64 inputs as words of two, with zeros up to a multiple of eight. */
-typedef struct {
-    uint32_t *words;
-    int32_t count; /* of words */
-    int32_t total; /* sum of the inputs */
-} bg_lane_inputs;
-
-static void bg_copy_inputs(bg_lane_inputs *inputs, const int16_t *x, int32_t columns) {
-    uint32_t *words = inputs->words;
-    int32_t total = 0;
-    int32_t count = columns / 2;
-    for (int32_t k = 0; k < count; ++k) {
-        words[k] = (uint16_t)x[2 * k] | (uint32_t)(uint16_t)x[2 * k + 1] << 16;
-        total += x[2 * k] + x[2 * k + 1];
+/* Adds to the sums of four rows; returns the words of the next. */
+static BG_INLINE const uint32_t *bg_lanes_block(const bg_lane_side *side, const uint32_t *words, uint32_t *sums) {
+    const uint32_t *x = side->x;
+    int32_t left = side->eights;
+    while (left > 0) {
+        int32_t eights = left < BG_LANE_INPUTS / 8 ? left : BG_LANE_INPUTS / 8;
+        int32_t sum0 = (int32_t)*x++; /* the first row's weights are one too large */
+        int32_t sum1 = sum0;
+        left -= eights;
+        words = bg_lanes_rows(words, &x, eights, &sum0, &sum1);
+        bg_add_lanes(sum0, side->mult, sums);
+        bg_add_lanes(sum1, side->mult, sums + 2);
     }
-    if (columns % 2 != 0) {
-        total += x[columns - 1];
-        words[count++] = (uint16_t)x[columns - 1];
-    }
-    while (count % 4 != 0) {
-        words[count++] = 0;
-    }
-    inputs->count = count;
-    inputs->total = total;
+    return words;
 }
 
-/* The rows of one gate with one multiplier; returns the words of the next. Words of weights: by four rows, for every
- * eight inputs that of rows 0 and 1, then that of rows 2 and 3. */
-BG_SEPARATE static const uint32_t *bg_lanes_gate(const uint32_t *words, const bg_lane_inputs *inputs, int32_t mult,
-                                                 int32_t *sums, int32_t padded) {
-    int32_t start = -inputs->total; /* the first row's weights are one too large */
-    for (const int32_t *last = sums + padded; sums < last; sums += 4) {
-        const uint32_t *x = inputs->words;
-        int32_t left = inputs->count;
-        int32_t sum0 = start;
-        int32_t sum1 = start;
-#if defined(__ARM_FEATURE_DSP) && defined(__GNUC__)
-        /* Only where it is short: unrolled in C it would take 200 bytes of stack. */
-        for (; left >= 16; left -= 16) {
-            bg_lanes_eight(&words, &x, BG_LANES, &sum0, &sum1);
-            bg_lanes_eight(&words, &x, BG_LANES, &sum0, &sum1);
-            bg_lanes_eight(&words, &x, BG_LANES, &sum0, &sum1);
-            bg_lanes_eight(&words, &x, BG_LANES, &sum0, &sum1);
+/* One gate: half of the divisor, plus the matrices of all sides. */
+BG_SEPARATE static void bg_lanes_gate(bg_lane_side *side, const bg_lane_side *end_side, uint32_t half, int32_t *sums,
+                                      const int32_t *end) {
+    for (; sums < end; sums += 4) {
+        uint32_t sum[4] = {half, half, half, half};
+        for (bg_lane_side *from = side; from < end_side; ++from) {
+            from->words = bg_lanes_block(from, from->words, sum);
         }
+        for (int row = 0; row < 4; ++row) {
+            sums[row] = (int32_t)sum[row];
+        }
+    }
+}
+
 #endif
-        for (; left > 0; left -= 4) {
-            bg_lanes_eight(&words, &x, BG_LANES, &sum0, &sum1);
+
+/* Copies the inputs of a side to words; returns their end. */
+BG_SEPARATE static uint32_t *bg_lanes_copy(bg_lane_side *side, const bg_matrix *matrix, const int16_t *x,
+                                           uint32_t *words) {
+    int32_t left = matrix->columns;
+    side->words = (const uint32_t *)(const void *)matrix->codes;
+    side->x = words;
+    side->eights = (left + 7) / 8;
+    while (left > 0) {
+        uint32_t *total = words++;
+        int32_t sum = 0;
+        for (int32_t k = 0; k < BG_LANE_INPUTS && left > 0; k += 8) {
+            for (int32_t j = 0; j < 8; j += 2) {
+                int32_t low = left > j ? x[j] : 0;
+                int32_t high = left > j + 1 ? x[j + 1] : 0;
+                sum -= low + high;
+                *words++ = (uint16_t)low | (uint32_t)high << 16;
+            }
+            x += 8;
+            left -= 8;
         }
-        bg_add_lanes(sum0, mult, mult, sums);
-        bg_add_lanes(sum1, mult, mult, sums + 2);
+        *total = (uint32_t)sum;
     }
     return words;
-}
-
-/* As bg_lanes_gate, with a multiplier per row. */
-BG_SEPARATE static const uint32_t *bg_lanes_rows(const uint32_t *words, const bg_lane_inputs *inputs,
-                                                 const int32_t *mult, int32_t *sums, int32_t padded) {
-    for (int32_t row = 0; row < padded; row += 4) {
-        const uint32_t *x = inputs->words;
-        const uint32_t *end = x + inputs->count;
-        int32_t sum0 = -inputs->total;
-        int32_t sum1 = -inputs->total;
-        while (x < end) {
-            bg_lanes_eight(&words, &x, BG_LANES, &sum0, &sum1);
-        }
-        bg_add_lanes(sum0, mult[row], mult[row + 1], sums + row);
-        bg_add_lanes(sum1, mult[row + 2], mult[row + 3], sums + row + 2);
-    }
-    return words;
-}
-
-/* The rows of w_hh (is_recurrent) or w_ih; a GRU has its recurrent part of n behind the other gates. */
-static void bg_lanes_matrix(const bg_layer *layer, int is_recurrent, const int16_t *x, int32_t *sums, void *work) {
-    const bg_matrix *matrix = is_recurrent ? &layer->w_hh : &layer->w_ih;
-    const int32_t *mult = is_recurrent ? layer->mult_hh : layer->mult_ih;
-    const uint32_t *words = (const uint32_t *)(const void *)matrix->codes;
-    int32_t size = layer->w_hh.columns;
-    int32_t padded = bg_padded(size);
-    bg_lane_inputs inputs = {work, 0, 0};
-    for (int32_t left = matrix->columns; left > 0; left -= BG_LANE_INPUTS) {
-        int32_t columns = left < BG_LANE_INPUTS ? left : BG_LANE_INPUTS;
-        const int32_t *factor = mult;
-        int32_t *to = sums;
-        bg_copy_inputs(&inputs, x, columns);
-        for (int32_t row = size; row <= matrix->rows; row += size) {
-            if (row == matrix->rows && is_recurrent && layer->bias_hn) {
-                to += padded;
-            }
-            if (layer->mult_per_row) {
-                words = bg_lanes_rows(words, &inputs, factor, to, padded);
-                factor += padded;
-            } else {
-                words = bg_lanes_gate(words, &inputs, *factor++, to, padded);
-            }
-            to += padded;
-        }
-        x += columns;
-    }
 }
 
 void bg_lanes_sums(const bg_layer *layer, const int16_t *x, const int16_t *h, int32_t *sums, void *work) {
-    bg_sums_start(layer, sums);
-    bg_lanes_matrix(layer, 0, x, sums, work);
-    bg_lanes_matrix(layer, 1, h, sums, work);
+    int32_t size = layer->w_hh.columns;
+    int32_t padded = bg_padded(size);
+    int32_t gates = layer->w_hh.rows == 4 * size ? 4 : 3;
+    bg_lane_side sides[2];
+    bg_lanes_copy(&sides[1], &layer->w_hh, h, bg_lanes_copy(&sides[0], &layer->w_ih, x, work));
+    for (int32_t gate = 0; gate < gates; ++gate) {
+        uint32_t half = (uint32_t)1 << (layer->shift[gate] - 1);
+        int is_apart = layer->bias_hn && gate == gates - 1; /* the recurrent part of a GRU's n */
+        sides[0].mult = layer->mult_ih[gate];
+        sides[1].mult = layer->mult_hh[gate];
+        bg_lanes_gate(sides, is_apart ? sides + 1 : sides + 2, half, sums, sums + padded);
+        sums += padded;
+        if (is_apart) {
+            bg_lanes_gate(sides + 1, sides + 2, half, sums, sums + padded);
+        }
+    }
 }

@@ -1,6 +1,6 @@
 #include "bg_model.h"
 
-#include <string.h>
+#include "bg_copy.h"
 
 int32_t bg_model_state_size(const bg_model *model) {
     int32_t size = model->n_layers ? 0 : model->input_size;
@@ -11,12 +11,12 @@ int32_t bg_model_state_size(const bg_model *model) {
 }
 
 void bg_model_reset(const bg_model *model, int16_t *state) {
-    memset(state, 0, (size_t)bg_model_state_size(model) * sizeof *state);
+    bg_clear_codes(state, bg_model_state_size(model));
 }
 
 void bg_model_step(const bg_model *model, int16_t *state, int16_t *scratch, const int16_t *x) {
     if (model->n_layers == 0) {
-        memcpy(state, x, (size_t)model->input_size * sizeof *state);
+        bg_copy_codes(state, x, model->input_size);
     }
     for (int32_t k = 0; k < model->n_layers; ++k) {
         const bg_layer *layer = &model->layers[k];

@@ -22,7 +22,8 @@ int32_t bg_model_state_size(const bg_model *model);
 void bg_model_reset(const bg_model *model, int16_t *state);
 
 /**
- * One time step of all layers. Stack, calls included: under 384 bytes; with the steps of bg_sums.h under 512.
+ * One time step of all layers. Stack, calls included: under 384 bytes; with the steps of bg_sums.h under 512, or 640
+ * where pointers have 64 bits.
  *
  * @param model    constants; flash
  * @param state    bg_model_state_size values, owned by the caller, updated

@@ -23,6 +23,9 @@ int32_t bg_row_binary(const bg_matrix *matrix, int32_t row, const int16_t *x);
 /** Levels -1, 0, +1 for the codes 0, 1, 2; two bits each. */
 int32_t bg_row_ternary(const bg_matrix *matrix, int32_t row, const int16_t *x);
 
+/** Any three levels, five codes to a byte: digits in base three, the first the least. */
+int32_t bg_row_dense(const bg_matrix *matrix, int32_t row, const int16_t *x);
+
 /** Any levels, any of the four code widths. */
 int32_t bg_row_levels(const bg_matrix *matrix, int32_t row, const int16_t *x);
 

@@ -23,9 +23,15 @@ static inline int32_t bg_smooth_inside(int32_t u) {
 
 /** S(u), 0 to 32768, of any int32 but INT32_MIN. */
 static inline int32_t bg_smooth_inline(int32_t u) {
-    int32_t magnitude = u < 0 ? -u : u;
-    int32_t value = magnitude < 12 * BG_ONE ? bg_smooth_inside(magnitude) : BG_ONE;
-    return u < 0 ? BG_ONE - value : value;
+    if (u >= 0) {
+        return u < 12 * BG_ONE ? bg_smooth_inside(u) : BG_ONE;
+    }
+    return u > -12 * BG_ONE ? BG_ONE - bg_smooth_inside(-u) : 0;
+}
+
+/** S(u) - 1/2, half of tanh(u / 2), for -12 * BG_ONE < u < 12 * BG_ONE. */
+static inline int32_t bg_smooth_odd(int32_t u) {
+    return u < 0 ? BG_ONE / 2 - bg_smooth_inside(-u) : bg_smooth_inside(u) - BG_ONE / 2;
 }
 
 #ifdef __cplusplus

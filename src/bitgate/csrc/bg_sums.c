@@ -2,22 +2,6 @@
 #include "bg_smooth.h"
 #include "bg_sums.h"
 
-void bg_sums_start(const bg_layer *layer, int32_t *sums) {
-    int32_t size = layer->w_hh.columns;
-    int32_t padded = bg_padded(size);
-    const uint8_t *shift = layer->shift;
-    int32_t half = 0;
-    for (int32_t row = 0; row < layer->w_hh.rows; row += size) {
-        half = (int32_t)1 << (*shift++ - 1);
-        for (int32_t j = 0; j < padded; ++j) {
-            *sums++ = half;
-        }
-    }
-    for (int32_t j = layer->bias_hn ? padded : 0; j > 0; --j) {
-        *sums++ = half;
-    }
-}
-
 BG_SEPARATE static void bg_smooth_values(int32_t *sums, const int32_t *end, const int32_t *bias, int shift) {
     while (sums < end) {
         *sums = bg_smooth_inline(bg_floor_shift32(*sums, shift) + *bias++);

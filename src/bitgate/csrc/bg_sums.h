@@ -18,27 +18,29 @@
 extern "C" {
 #endif
 
-/** Groups of four inputs that are tabulated at once; the export orders the weights by it. */
-#define BG_TABLE_GROUPS 8
 /** Entries of a group's table: nine rows of nine sums and a spare. */
 #define BG_TABLE_ENTRIES 90
 /** Inputs that are summed in lanes at once: 64 * 127 fits the lane. */
 #define BG_LANE_INPUTS 64
 
+/* 1 for inner loops by hand where the processor has them, 0 for C alone; the integers are the same. */
+#if !defined(BG_ASSEMBLY)
+#define BG_ASSEMBLY 1
+#endif
+
 /* A loop in a function of its own keeps its registers; inlined into another loop it spills them. */
 #if defined(__GNUC__)
 #define BG_SEPARATE __attribute__((noinline))
+#define BG_INLINE inline __attribute__((always_inline))
 #else
 #define BG_SEPARATE
+#define BG_INLINE inline
 #endif
 
 /** Units of a gate up to a whole number of blocks of four rows. */
 static inline int32_t bg_padded(int32_t size) {
     return (size + 3) & ~(int32_t)3;
 }
-
-/** Half of each gate's divisor into all its sums; a GRU's fourth gate has the divisor of the third. Stack: 64 bytes. */
-void bg_sums_start(const bg_layer *layer, int32_t *sums);
 
 /**
  * Sums by tables: the 81 signed sums of every four inputs are made once and looked up by each row.
@@ -47,9 +49,9 @@ void bg_sums_start(const bg_layer *layer, int32_t *sums);
  * @param x      layer->w_ih.columns codes of at most 13 bits, owned by the caller
  * @param h      hidden_size codes of at most 13 bits, owned by the caller
  * @param sums   bg_padded(hidden_size) int32 per gate (one gate more for a GRU), owned by the caller, overwritten
- * @param work   BG_TABLE_GROUPS * BG_TABLE_ENTRIES uint16, aligned to 4 bytes, owned by the caller, overwritten
+ * @param work   layer->table_groups * BG_TABLE_ENTRIES uint16, aligned to 4 bytes, owned by the caller, overwritten
  *
- * Stack: under 304 bytes, calls included.
+ * Stack: under 320 bytes, calls included; under 448 where pointers have 64 bits.
  */
 void bg_table_sums(const bg_layer *layer, const int16_t *x, const int16_t *h, int32_t *sums, void *work);
 
@@ -58,9 +60,9 @@ void bg_table_sums(const bg_layer *layer, const int16_t *x, const int16_t *h, in
  *
  * Arguments as in bg_table_sums, but for
  * - x, h: codes of 8 bits;
- * - work: BG_LANE_INPUTS int16, aligned to 4 bytes.
+ * - work: for x and for h, their number up to a multiple of 8, plus 2 for every 64 begun; in int16, aligned to 4 bytes.
  *
- * Stack: under 304 bytes, calls included.
+ * Stack: under 320 bytes, calls included; under 448 where pointers have 64 bits.
  */
 void bg_lanes_sums(const bg_layer *layer, const int16_t *x, const int16_t *h, int32_t *sums, void *work);
 
@@ -89,13 +91,22 @@ void bg_gate_values(const bg_layer *layer, int32_t gate, int32_t *sums);
  */
 void bg_outputs(const int32_t *o, const int16_t *c, int c_shift, uint8_t state_bits, int16_t *h, int32_t size);
 
-/** Steps with the arguments of bg_cells.h, except scratch: sums, then work, aligned to 4 bytes. Stack: under 448. */
+/** Steps with the arguments of bg_cells.h, except scratch: sums, then work, aligned to 4 bytes. Stack: under
+ * 448, or 576 where pointers have 64 bits. */
 void bg_lstm_sums_step(const bg_layer *layer, uint8_t state_bits, const int16_t *x, int16_t *h, int16_t *c,
                        int16_t *scratch);
 
 /** As bg_lstm_sums_step, for bg_coupled_lstm_step. */
 void bg_coupled_lstm_sums_step(const bg_layer *layer, uint8_t state_bits, const int16_t *x, int16_t *h, int16_t *c,
                                int16_t *scratch);
+
+/** As bg_coupled_lstm_sums_step, where all gates are smooth: faster, and without the code of the other gates. */
+void bg_coupled_lstm_smooth_step(const bg_layer *layer, uint8_t state_bits, const int16_t *x, int16_t *h, int16_t *c,
+                                 int16_t *scratch);
+
+/** As bg_coupled_lstm_smooth_step, where g and o are steps and i is smooth. */
+void bg_coupled_lstm_binary_step(const bg_layer *layer, uint8_t state_bits, const int16_t *x, int16_t *h, int16_t *c,
+                                 int16_t *scratch);
 
 /** As bg_lstm_sums_step, for bg_gru_step. */
 void bg_gru_sums_step(const bg_layer *layer, uint8_t state_bits, const int16_t *x, int16_t *h, int16_t *c,

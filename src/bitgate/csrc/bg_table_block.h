@@ -1,82 +1,29 @@
 /**
  * @file bg_table_block.h
- * @brief The inner loops of bg_table.c, in C, and by hand for ARM, whose compilers spill what fits in registers.
- *
- * The ARM version keeps to the instructions and registers of Cortex-M0, so that it serves every Thumb core.
+ * @brief The inner loops of bg_table.c, in C; ARM takes those of bg_table_thumb.h instead.
  */
 #ifndef BG_TABLE_BLOCK_H
 #define BG_TABLE_BLOCK_H
 
 #include "bg_sums.h"
 
-enum { BG_TABLE_BYTES = 2 * BG_TABLE_ENTRIES };
+/** Bytes from one table to the next. */
+#define BG_TABLE_BYTES (2 * BG_TABLE_ENTRIES)
+/** Makes entries positive, so that two of them can be added as one word. */
+#define BG_TABLE_OFFSET 16384u
 
-/* GCC keeps the high registers of Thumb-1 to itself when it compiles for size. */
-#if defined(__GNUC__) && defined(__thumb__) && \
-    (defined(__thumb2__) || defined(__clang__) || !defined(__OPTIMIZE_SIZE__))
+/** How sums of one matrix are scaled and joined with those of the other; modulo 2^32. */
+typedef struct {
+    uint32_t old;
+    uint32_t added;
+    uint32_t offset;
+} bg_factors;
 
-#define BG_FOUR_ENTRIES(at0, at1, at2, at3)                            \
-    "ldrb %5, [%6, #" at0 "]\n\tldrh %5, [%4, %5]\n\tadds %0, %0, %5\n\t" \
-    "ldrb %5, [%6, #" at1 "]\n\tldrh %5, [%4, %5]\n\tadds %1, %1, %5\n\t" \
-    "ldrb %5, [%6, #" at2 "]\n\tldrh %5, [%4, %5]\n\tadds %2, %2, %5\n\t" \
-    "ldrb %5, [%6, #" at3 "]\n\tldrh %5, [%4, %5]\n\tadds %3, %3, %5\n\t"
-#define BG_NEXT_TABLE "adds %4, %4, #180\n\t"
+#if BG_ASSEMBLY && defined(__GNUC__) && defined(__thumb__)
 
-/* Adds the entries that four rows name in one table. */
-static inline void bg_add_group(const uint8_t *codes, const uint8_t *table, int32_t *sum) {
-    int32_t entry;
-    __asm__(".syntax unified\n\t" BG_FOUR_ENTRIES("0", "1", "2", "3")
-            : "+l"(sum[0]), "+l"(sum[1]), "+l"(sum[2]), "+l"(sum[3]), "+l"(table), "=&l"(entry)
-            : "l"(codes)
-            : "cc", "memory");
-}
-
-/* Adds the entries that four rows name in BG_TABLE_GROUPS tables. */
-static inline void bg_add_groups(const uint8_t *codes, const uint8_t *table, int32_t *sum) {
-    int32_t entry;
-    __asm__(".syntax unified\n\t"
-            BG_FOUR_ENTRIES("0", "1", "2", "3") BG_NEXT_TABLE BG_FOUR_ENTRIES("4", "5", "6", "7") BG_NEXT_TABLE
-            BG_FOUR_ENTRIES("8", "9", "10", "11") BG_NEXT_TABLE BG_FOUR_ENTRIES("12", "13", "14", "15") BG_NEXT_TABLE
-            BG_FOUR_ENTRIES("16", "17", "18", "19") BG_NEXT_TABLE BG_FOUR_ENTRIES("20", "21", "22", "23") BG_NEXT_TABLE
-            BG_FOUR_ENTRIES("24", "25", "26", "27") BG_NEXT_TABLE BG_FOUR_ENTRIES("28", "29", "30", "31")
-            : "+l"(sum[0]), "+l"(sum[1]), "+l"(sum[2]), "+l"(sum[3]), "+l"(table), "=&l"(entry)
-            : "l"(codes)
-            : "cc", "memory");
-}
-
-#define BG_STORE_ROW                                                                          \
-    "adds %0, %1, %3\n\tstr %0, [%2, #0]\n\tadds %0, %1, %4\n\tstr %0, [%2, #4]\n\t"           \
-    "adds %0, %1, %5\n\tstr %0, [%2, #8]\n\tadds %0, %1, %6\n\tstr %0, [%2, #12]\n\t"          \
-    "mov %0, %7\n\tadd %0, %0, %1\n\tstr %0, [%2, #16]\n\tadds %2, %2, #20\n\tadd %1, %1, %8\n\t"
-
-/* Stores nine rows of base plus each of the pairs; base grows by step after each, by turn after every third. */
-static inline void bg_store_rows(uint16_t *table, uint32_t base, uint32_t step, uint32_t turn, const uint32_t *pairs) {
-    uint32_t entries;
-    /* volatile: nothing that it returns is used, so GCC would drop it. */
-    __asm__ volatile(".syntax unified\n\t"
-            BG_STORE_ROW BG_STORE_ROW BG_STORE_ROW "add %1, %1, %9\n\t"
-            BG_STORE_ROW BG_STORE_ROW BG_STORE_ROW "add %1, %1, %9\n\t"
-            BG_STORE_ROW BG_STORE_ROW BG_STORE_ROW
-            : "=&l"(entries), "+l"(base), "+l"(table)
-            : "l"(pairs[0]), "l"(pairs[1]), "l"(pairs[2]), "l"(pairs[3]), "h"(pairs[4]), "h"(step), "h"(turn)
-            : "cc", "memory");
-}
+#include "bg_table_thumb.h"
 
 #else
-
-/* Adds the entries that four rows name in one table; a code is the byte offset of its entry. */
-static inline void bg_add_group(const uint8_t *codes, const uint8_t *table, int32_t *sum) {
-    for (int row = 0; row < 4; ++row) {
-        sum[row] += *(const uint16_t *)(const void *)(table + codes[row]);
-    }
-}
-
-/* Adds the entries that four rows name in BG_TABLE_GROUPS tables. */
-static inline void bg_add_groups(const uint8_t *codes, const uint8_t *table, int32_t *sum) {
-    for (int k = 0; k < BG_TABLE_GROUPS; ++k) {
-        bg_add_group(codes + 4 * k, table + BG_TABLE_BYTES * k, sum);
-    }
-}
 
 #if defined(__GNUC__) && defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 typedef uint32_t __attribute__((may_alias)) bg_two_entries;
@@ -91,17 +38,106 @@ static inline void bg_store_pair(uint16_t *to, uint32_t pair) {
 }
 #endif
 
-/* Stores nine rows of base plus each of the pairs; base grows by step after each, by turn after every third. */
-static inline void bg_store_rows(uint16_t *table, uint32_t base, uint32_t step, uint32_t turn, const uint32_t *pairs) {
+/* Two numbers as one sum: low + 2^16 high, exact in the halves once both sums are positive. */
+static inline uint32_t bg_pair(int32_t low, int32_t high) {
+    return (uint32_t)low + ((uint32_t)high << 16);
+}
+
+/* Entry 10 a + b of a group: OFFSET + (a / 3 - 1) x[0] + (a % 3 - 1) x[1] + (b / 3 - 1) x[2] + (b % 3 - 1) x[3]. */
+BG_SEPARATE static void bg_fill_table(uint16_t *table, const int16_t *x) {
+    int32_t x2 = x[2], x3 = x[3];
+    int32_t first = (int32_t)BG_TABLE_OFFSET - x[0] - x[1];
+    uint32_t step = bg_pair(x[1], x[1]);
+    uint32_t turn = bg_pair(x[0] - 3 * x[1], x[0] - 3 * x[1]);
+    uint32_t base = bg_pair(first, first);
+    uint32_t e0 = base + bg_pair(-x2 - x3, -x2), e1 = base + bg_pair(x3 - x2, -x3), e2 = base + bg_pair(0, x3);
+    uint32_t e3 = base + bg_pair(x2 - x3, x2), e4 = base + bg_pair(x2 + x3, 0);
     for (int row = 0; row < 9; ++row) {
-        for (int k = 0; k < 5; ++k) {
-            bg_store_pair(table + 2 * k, base + pairs[k]);
-        }
+        uint32_t next = row % 3 == 2 ? step + turn : step;
+        bg_store_pair(table, e0);
+        bg_store_pair(table + 2, e1);
+        bg_store_pair(table + 4, e2);
+        bg_store_pair(table + 6, e3);
+        bg_store_pair(table + 8, e4);
+        e0 += next;
+        e1 += next;
+        e2 += next;
+        e3 += next;
+        e4 += next;
         table += 10;
-        base += step;
-        if (row % 3 == 2) {
-            base += turn;
+    }
+}
+
+#if BG_ASSEMBLY && defined(__GNUC__) && defined(__riscv)
+/* Four instructions, because compilers take more, and load codes so early that they run out of registers. */
+#define BG_ADD_ENTRY(k, row)                                                                                     \
+    __asm__ volatile("lbu %1, %4(%2)\n\tadd %1, %1, %3\n\tlhu %1, %5(%1)\n\tadd %0, %0, %1"                      \
+                     : "+r"(sum[row]), "=&r"(entry)                                                              \
+                     : "r"(codes), "r"(table), "i"(4 * (k) + (row)), "i"(BG_TABLE_BYTES * (k))                   \
+                     : "memory")
+#else
+#define BG_ADD_ENTRY(k, row)                                                                              \
+    entry = *(const uint16_t *)(const void *)(table + BG_TABLE_BYTES * (k) + codes[4 * (k) + (row)]); \
+    sum[row] += entry
+#endif
+#define BG_ADD_GROUP(k) \
+    BG_ADD_ENTRY(k, 0); \
+    BG_ADD_ENTRY(k, 1); \
+    BG_ADD_ENTRY(k, 2); \
+    BG_ADD_ENTRY(k, 3)
+
+/* Adds the entries that four rows name in groups tables, 0 to 8; a code is the byte offset of its entry. */
+static BG_INLINE void bg_add_block(const uint8_t *codes, const uint8_t *table, int32_t groups, uint32_t *sum) {
+    uint32_t entry;
+    if (groups >= 4) {
+        BG_ADD_GROUP(0);
+        BG_ADD_GROUP(1);
+        BG_ADD_GROUP(2);
+        BG_ADD_GROUP(3);
+        if (groups == 8) {
+            BG_ADD_GROUP(4);
+            BG_ADD_GROUP(5);
+            BG_ADD_GROUP(6);
+            BG_ADD_GROUP(7);
+            return;
         }
+        codes += 16;
+        table += 4 * BG_TABLE_BYTES;
+        groups -= 4;
+    }
+    for (; groups > 0; --groups) {
+        BG_ADD_GROUP(0);
+        codes += 4;
+        table += BG_TABLE_BYTES;
+    }
+}
+
+/* Adds to the sums of whole blocks of four rows. Codes: by four rows, by group, a byte per row. */
+BG_SEPARATE static void bg_add_rows(const uint8_t *codes, const uint8_t *table, uint32_t *sums, const uint32_t *end,
+                                    int32_t groups) {
+    for (; sums < end; sums += 4) {
+        uint32_t sum[4] = {sums[0], sums[1], sums[2], sums[3]};
+        bg_add_block(codes, table, groups, sum);
+        sums[0] = sum[0];
+        sums[1] = sum[1];
+        sums[2] = sum[2];
+        sums[3] = sum[3];
+        codes += 4 * groups;
+    }
+}
+
+/* sums = sums * factors->old + added * factors->added + factors->offset, 0 to 8 groups. */
+BG_SEPARATE static void bg_rescale_rows(const uint8_t *codes, const uint8_t *table, uint32_t *sums,
+                                        const uint32_t *end, int32_t groups, const bg_factors *factors) {
+    uint32_t old = factors->old, added = factors->added, offset = factors->offset;
+    for (; sums < end; sums += 4) {
+        uint32_t sum[4] = {0, 0, 0, 0};
+        bg_add_block(codes, table, groups, sum);
+        sums[0] = sums[0] * old + sum[0] * added + offset;
+        sums[1] = sums[1] * old + sum[1] * added + offset;
+        sums[2] = sums[2] * old + sum[2] * added + offset;
+        sums[3] = sums[3] * old + sum[3] * added + offset;
+        codes += 4 * groups;
     }
 }
 

@@ -65,6 +65,7 @@ struct bg_layer {
     uint8_t mult_per_row;    /**< 1: multipliers per row; 0: per gate */
     uint8_t product_bits;    /**< 32 or 64: width in which multiplier times sum is proven to fit */
     bg_sums_fn sums;         /**< the steps of bg_sums.h: how rows are summed; NULL for those of bg_cells.h */
+    uint8_t table_groups;    /**< bg_table_sums: groups of four inputs that are tabulated at a time, 1 to 8 */
 };
 
 /** Linear layer on the last hidden state. */

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from bitgate.export.c_fast import Kernels, order_weights, pad_rows
-from bitgate.export.c_kernels import STEP_FUNCTIONS, SUMS_STEP_FUNCTIONS, row_function
+from bitgate.export.c_fast import Kernels, order_weights, table_groups
+from bitgate.export.c_kernels import row_function, step_function
 from bitgate.frozen import FrozenLayer, FrozenModel, PackedMatrix, Readout, tables
 
 LINE_LENGTH = 116
@@ -41,7 +41,8 @@ def _array(c_type: str, name: str, values: NDArray[np.generic], comment: str) ->
 
 
 def _matrix_arrays(matrix: PackedMatrix, name: str, comment: str) -> list[str]:
-    shape = f"{matrix.rows} rows of {matrix.columns} codes of {matrix.bits} bits"
+    size = "five to a byte" if matrix.is_dense else f"of {matrix.bits} bits"
+    shape = f"{matrix.rows} rows of {matrix.columns} codes {size}"
     return [
         _array("uint8_t", f"{name}_codes", matrix.packed, f"{comment}: {shape}"),
         _array("int8_t", f"{name}_levels", matrix.levels, "levels"),
@@ -56,8 +57,10 @@ def _matrix_fields(matrix: PackedMatrix, name: str) -> str:
     )
 
 
-def _ordered_arrays(matrix: PackedMatrix, gates: int, kernels: Kernels, name: str, comment: str) -> list[str]:
-    ordered = order_weights(matrix, gates, kernels)
+def _ordered_arrays(
+    matrix: PackedMatrix, gates: int, kernels: Kernels, groups: int, name: str, comment: str
+) -> list[str]:
+    ordered = order_weights(matrix, gates, kernels, groups)
     shape = f"{matrix.rows} rows of {matrix.columns} weights, in the order of bg_{kernels}.c"
     return [_array("uint8_t" if ordered.itemsize == 1 else "uint32_t", f"{name}_codes", ordered, f"{comment}: {shape}")]
 
@@ -87,21 +90,18 @@ def _gates(layer: FrozenLayer, name: str) -> str:
     return f"static const bg_gate {name}_gates[{len(entries)}] = {{\n" + "\n".join(entries) + "\n};\n"
 
 
-def _layer_arrays(layer: FrozenLayer, name: str, kernels: Kernels) -> list[str]:
+def _layer_arrays(layer: FrozenLayer, name: str, kernels: Kernels, groups: int) -> list[str]:
     gates = " ".join(layer.gates)
     scope = "gate" if len(layer.mult_ih) == len(layer.gates) else "row"
-    mult_ih, mult_hh = layer.mult_ih, layer.mult_hh
-    if kernels != "plain":
-        mult_ih, mult_hh = (pad_rows(mult, len(layer.gates)) for mult in (mult_ih, mult_hh))
     parts = [f"/* {name}: {layer.cell}, {layer.input_size} inputs, {layer.hidden_size} units, gate rows {gates} */\n"]
     for matrix, key, comment in ((layer.w_ih, "w_ih", "input weights"), (layer.w_hh, "w_hh", "recurrent weights")):
         if kernels == "plain":
             parts += _matrix_arrays(matrix, f"{name}_{key}", comment)
         else:
-            parts += _ordered_arrays(matrix, len(layer.gates), kernels, f"{name}_{key}", comment)
+            parts += _ordered_arrays(matrix, len(layer.gates), kernels, groups, f"{name}_{key}", comment)
     parts += [
-        _array("int32_t", f"{name}_mult_ih", mult_ih, f"multipliers of the input sums, by {scope}"),
-        _array("int32_t", f"{name}_mult_hh", mult_hh, f"multipliers of the recurrent sums, by {scope}"),
+        _array("int32_t", f"{name}_mult_ih", layer.mult_ih, f"multipliers of the input sums, by {scope}"),
+        _array("int32_t", f"{name}_mult_hh", layer.mult_hh, f"multipliers of the recurrent sums, by {scope}"),
         _array("uint8_t", f"{name}_shift", layer.shift, "right shifts, by gate"),
         _array("int32_t", f"{name}_bias", layer.bias, "biases, Q15, by row"),
     ]
@@ -110,7 +110,7 @@ def _layer_arrays(layer: FrozenLayer, name: str, kernels: Kernels) -> list[str]:
     return [*parts, _gates(layer, name)]
 
 
-def _layer_fields(layer: FrozenLayer, name: str, kernels: Kernels) -> str:
+def _layer_fields(layer: FrozenLayer, name: str, kernels: Kernels, groups: int) -> str:
     per_row = int(len(layer.mult_ih) != len(layer.gates))
     bias_hn = "NULL" if layer.bias_hn is None else f"{name}_bias_hn"
     matrices = {
@@ -119,10 +119,11 @@ def _layer_fields(layer: FrozenLayer, name: str, kernels: Kernels) -> str:
         else _ordered_fields(matrix, kernels, f"{name}_{key}")
         for key, matrix in (("w_ih", layer.w_ih), ("w_hh", layer.w_hh))
     }
-    step = (STEP_FUNCTIONS if kernels == "plain" else SUMS_STEP_FUNCTIONS)[layer.cell]
     sums = "" if kernels == "plain" else f"        .sums = bg_{kernels}_sums,\n"
+    if kernels == "table":
+        sums += f"        .table_groups = {groups},\n"
     return f"""    {{
-        .step = {step},
+        .step = {step_function(layer, kernels)},
         .w_ih = {matrices["w_ih"]},
         .w_hh = {matrices["w_hh"]},
         .gates = {name}_gates,
@@ -164,10 +165,11 @@ def model_source(frozen: FrozenModel, name: str, kernels: Kernels = "plain") -> 
         array = _array("float", f"{name}_input_{key}", values, f"input map: {key}, {unit}")
         parts.append(array.replace("static const", "const"))
     parts += _gate_arrays(layers.values())
+    groups = table_groups(frozen) if layers else 0
     for key, layer in layers.items():
-        parts += _layer_arrays(layer, key, kernels)
+        parts += _layer_arrays(layer, key, kernels, groups)
     if layers:
-        fields = "".join(_layer_fields(layer, key, kernels) for key, layer in layers.items())
+        fields = "".join(_layer_fields(layer, key, kernels, groups) for key, layer in layers.items())
         parts.append(f"static const bg_layer layers[{len(layers)}] = {{\n{fields}}};\n")
     if frozen.readout is not None:
         parts += _readout_text(frozen.readout)

@@ -15,9 +15,11 @@ KERNELS: tuple[Kernels, ...] = get_args(Kernels)
 MAX_STATE_BITS = {"table": 13, "lanes": 8}
 
 BLOCK = 4  # rows that are summed side by side
-TABLE_GROUPS = 8  # groups of four inputs that are tabulated at once
+LANE_INPUTS = 64  # that are summed in lanes at once
+LANE_GROUP = 8  # inputs of a row whose weights share a word
 TABLE_ENTRIES = 90
-LANE_INPUTS = 64
+TABLE_RAM_BYTES = 2500
+"""Tables of eight groups of inputs at a time where the whole model then needs no more RAM than this, otherwise four."""
 
 
 def check_kernels(frozen: FrozenModel, kernels: str) -> None:
@@ -49,6 +51,11 @@ def check_kernels(frozen: FrozenModel, kernels: str) -> None:
                 f"kernels {kernels!r}: layer {k} needs products of {layer.product_bits} bits, expected 32; "
                 f"use kernels='plain'"
             )
+        if len(layer.mult_ih) != len(layer.gates):
+            raise UnsupportedError(
+                f"kernels {kernels!r}: layer {k} has a multiplier for each row, expected one for each gate; "
+                f"use kernels='plain'"
+            )
 
 
 def padded(size: int) -> int:
@@ -56,33 +63,36 @@ def padded(size: int) -> int:
     return -(-size // BLOCK) * BLOCK
 
 
-def scratch_size(layer: FrozenLayer, kernels: Kernels) -> int:
-    """Number of int16 of working memory that a step of ``layer`` needs."""
+def table_groups(frozen: FrozenModel) -> int:
+    """Groups of four inputs whose tables exist at a time: more of them save passes over the sums, and cost RAM."""
+    state = 4 * sum(layer.hidden_size for layer in frozen.flat_layers)
+    largest = max(2 * scratch_size(layer, "table", 8) for layer in frozen.flat_layers)
+    return 8 if state + largest <= TABLE_RAM_BYTES else 4
+
+
+def scratch_size(layer: FrozenLayer, kernels: Kernels, groups: int) -> int:
+    """Number of int16 of working memory that a step of ``layer`` needs; ``groups`` of ``table_groups``."""
     if kernels == "plain":
         return layer.hidden_size
     sums = 4 if layer.cell == "gru" else len(layer.gates)
-    work = TABLE_GROUPS * TABLE_ENTRIES if kernels == "table" else LANE_INPUTS
+    columns = (layer.input_size, layer.hidden_size)
+    work = groups * TABLE_ENTRIES if kernels == "table" else sum(map(_lane_words, columns))
     return 2 * sums * padded(layer.hidden_size) + work
 
 
-def pad_rows(values: NDArray[np.int32], gates: int) -> NDArray[np.int32]:
-    """Values by row ``(gates * H,)``, each gate filled up with zeros to whole blocks; values by gate stay."""
-    if len(values) == gates:
-        return values
-    by_gate = values.reshape(gates, -1)
-    return np.pad(by_gate, ((0, 0), (0, padded(by_gate.shape[1]) - by_gate.shape[1]))).reshape(-1)
+def _lane_words(columns: int) -> int:
+    """Number of int16 in the copy of ``columns`` inputs: whole groups, and the sum of each pass."""
+    return -(-columns // LANE_GROUP) * LANE_GROUP + 2 * -(-columns // LANE_INPUTS)
 
 
-def order_weights(matrix: PackedMatrix, gates: int, kernels: Kernels) -> NDArray[np.uint8 | np.uint32]:
-    """The weights of ``matrix`` in the order in which the kernels read them."""
-    pass_inputs, encode = (4 * TABLE_GROUPS, _tables) if kernels == "table" else (LANE_INPUTS, _lanes)
+def order_weights(matrix: PackedMatrix, gates: int, kernels: Kernels, groups: int) -> NDArray[np.uint8 | np.uint32]:
+    """The weights of ``matrix`` in the order in which the kernels read them; ``groups`` of ``table_groups``."""
     units = matrix.rows // gates
     values = matrix.values.reshape(gates, units, matrix.columns).astype(np.int64)
     values = np.pad(values, ((0, 0), (0, padded(units) - units), (0, 0)))
-    parts: list[NDArray[np.uint8 | np.uint32]] = [
-        encode(values[:, :, first : first + pass_inputs]) for first in range(0, matrix.columns, pass_inputs)
-    ]
-    return np.concatenate(parts)
+    if kernels == "lanes":
+        return _lanes(values)
+    return np.concatenate([_tables(values[:, :, at : at + 4 * groups]) for at in range(0, matrix.columns, 4 * groups)])
 
 
 def _blocks(values: NDArray[np.int64], group: int) -> NDArray[np.int64]:
@@ -100,7 +110,7 @@ def _tables(values: NDArray[np.int64]) -> NDArray[np.uint8]:
 
 def _lanes(values: NDArray[np.int64]) -> NDArray[np.uint32]:
     """A word for eight weights of two rows: by inputs 2k and 2k + 1, rotated left by 4k."""
-    blocks = _blocks(values, 8)
+    blocks = _blocks(values, LANE_GROUP)
     pairs = blocks.reshape(*blocks.shape[:2], 2, 2, 4, 2)  # block, group, pair of rows, row, k, half
     lanes = (pairs[:, :, :, 0] + 1) | (pairs[:, :, :, 1] & 3) << 14  # block, group, pair of rows, k, half
     fields = (lanes[..., 0] | lanes[..., 1] << 16).astype(np.uint64)

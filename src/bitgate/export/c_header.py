@@ -1,6 +1,6 @@
 """The header of an exported model: sizes, the state's type and the functions."""
 
-from bitgate.export.c_fast import Kernels, scratch_size
+from bitgate.export.c_fast import Kernels, scratch_size, table_groups
 from bitgate.export.c_functions import model_functions, readout_functions
 from bitgate.frozen import FrozenModel
 
@@ -8,7 +8,8 @@ from bitgate.frozen import FrozenModel
 def state_sizes(frozen: FrozenModel, kernels: Kernels = "plain") -> tuple[int, int]:
     """Number of int16 in the state and in the scratch of the C program; at least one, as C has no empty arrays."""
     sizes = [layer.hidden_size for layer in frozen.flat_layers]
-    scratch = max((scratch_size(layer, kernels) for layer in frozen.flat_layers), default=1)
+    groups = table_groups(frozen) if sizes else 0
+    scratch = max((scratch_size(layer, kernels, groups) for layer in frozen.flat_layers), default=1)
     return (2 * sum(sizes) if sizes else frozen.input_size), scratch
 
 
@@ -21,7 +22,8 @@ def model_header(frozen: FrozenModel, name: str, kernels: Kernels = "plain") -> 
  * @brief A frozen recurrent model of bitgate: constants in flash, state owned by the caller, integers only.
  *
  * {summary(frozen)}
- * All functions are reentrant: they touch nothing but their arguments and constants. Stack: under 512 bytes.
+ * All functions are reentrant: they touch nothing but their arguments and constants. Stack: under 512 bytes
+ * (640 where pointers have 64 bits).
  */
 #ifndef {upper}_H
 #define {upper}_H

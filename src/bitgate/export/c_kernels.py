@@ -4,7 +4,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 
 from bitgate.export.c_fast import Kernels
-from bitgate.frozen import FrozenModel, PackedMatrix
+from bitgate.frozen import FrozenLayer, FrozenModel, PackedMatrix
 
 STEP_FUNCTIONS = {"lstm": "bg_lstm_step", "coupled_lstm": "bg_coupled_lstm_step", "gru": "bg_gru_step"}
 """Function of each cell; its file is ``bg_<cell>.c``."""
@@ -12,11 +12,17 @@ STEP_FUNCTIONS = {"lstm": "bg_lstm_step", "coupled_lstm": "bg_coupled_lstm_step"
 SUMS_STEP_FUNCTIONS = {cell: f"bg_{cell}_sums_step" for cell in STEP_FUNCTIONS}
 """Function of each cell with fast kernels; its file is ``bg_<cell>_sums.c``."""
 
-_ALWAYS = ("bg_types.h", "bg_shift.h", "bg_rows.h", "bg_model.h", "bg_model.c", "bg_input.h", "bg_input.c")
+COUPLED_STEPS: dict[tuple[int, ...], str] = {
+    (0, 0, 0): "bg_coupled_lstm_smooth_step",
+    (0, 2, 2): "bg_coupled_lstm_binary_step",
+}
+"""Those of a coupled LSTM by the levels of its gates, where these are usual; the file is named as the function."""
+
+_ALWAYS = ("bg_types.h", "bg_shift.h", "bg_rows.h", "bg_copy.h", "bg_model.h", "bg_model.c", "bg_input.h", "bg_input.c")
 _ACTIVATION = ("bg_activation.h", "bg_activation.c", "bg_smooth.h")
 _LAYERS = (*_ACTIVATION, "bg_layer.h", "bg_layer.c", "bg_cells.h")
-_SUMS = (*_ACTIVATION, "bg_sums.h", "bg_sums.c")
-_BLOCKS = {"table": ("bg_table.c", "bg_table_block.h"), "lanes": ("bg_lanes.c",)}
+_SUMS = (*_ACTIVATION, "bg_sums.h", "bg_sums.c", "bg_coupled_lstm_unit.h")
+_BLOCKS = {"table": ("bg_table.c", "bg_table_block.h", "bg_table_thumb.h"), "lanes": ("bg_lanes.c",)}
 _READOUT = ("bg_readout.h", "bg_readout.c")
 
 
@@ -25,9 +31,19 @@ def source_folder() -> Traversable:
     return files("bitgate") / "csrc"
 
 
+def step_function(layer: FrozenLayer, kernels: Kernels) -> str:
+    """Name of the function that computes a step of ``layer``."""
+    if kernels == "plain":
+        return STEP_FUNCTIONS[layer.cell]
+    usual = COUPLED_STEPS.get(layer.gate_levels) if layer.cell == "coupled_lstm" else None
+    return usual or SUMS_STEP_FUNCTIONS[layer.cell]
+
+
 def row_function(matrix: PackedMatrix) -> str:
     """Name of the row kernel that fits the levels of ``matrix``; its file is ``<name>.c``."""
     levels = matrix.levels.tolist()
+    if matrix.is_dense:
+        return "bg_row_dense"
     if matrix.bits == 1 and levels == [-1, 1]:
         return "bg_row_binary"
     if matrix.bits == 2 and levels == [-1, 0, 1]:
@@ -44,7 +60,7 @@ def kernel_files(frozen: FrozenModel, kernels: Kernels = "plain") -> list[str]:
             names |= {*_LAYERS, f"bg_{layer.cell}.c"}
             matrices += [layer.w_ih, layer.w_hh]
         else:
-            names |= {*_SUMS, *_BLOCKS[kernels], f"bg_{layer.cell}_sums.c"}
+            names |= {*_SUMS, *_BLOCKS[kernels], f"{step_function(layer, kernels).removesuffix('_step')}.c"}
     if frozen.readout is not None:
         names |= set(_READOUT)
         matrices.append(frozen.readout.weight)

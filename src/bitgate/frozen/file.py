@@ -97,15 +97,18 @@ def _integer(entry: dict[str, Any], key: str) -> int:
 
 def _put_matrix(matrix: PackedMatrix, key: str, tensors: Tensors) -> dict[str, Any]:
     tensors[key] = matrix.packed
-    return {"columns": matrix.columns, "bits": matrix.bits, "levels": matrix.levels.tolist()}
+    entry = {"columns": matrix.columns, "bits": matrix.bits, "levels": matrix.levels.tolist()}
+    return {**entry, "dense": True} if matrix.is_dense else entry
 
 
 def _take_matrix(entry: dict[str, Any], key: str, tensors: Tensors) -> PackedMatrix:
     levels = np.array(entry["levels"])
     if levels.ndim != 1 or levels.dtype.kind != "i" or not -127 <= levels.min() <= levels.max() <= 127:
         raise FormatError(f"{key}: levels must be integers from -127 to 127")
-    columns, bits = _integer(entry, "columns"), _integer(entry, "bits")
-    return PackedMatrix(tensors.pop(key), columns, bits, levels.astype(np.int8))
+    columns, bits, is_dense = _integer(entry, "columns"), _integer(entry, "bits"), entry.get("dense", False)
+    if type(is_dense) is not bool:
+        raise FormatError(f"{key}: dense must be true or false")
+    return PackedMatrix(tensors.pop(key), columns, bits, levels.astype(np.int8), is_dense)
 
 
 def _put_layer(layer: FrozenLayer, prefix: str, tensors: Tensors) -> dict[str, Any]:

@@ -41,10 +41,15 @@ class PackedMatrix:
     columns: int
     bits: int
     levels: NDArray[np.int8]  # (n_levels,)
+    is_dense: bool = False  # five codes to a byte, for three levels; otherwise ``bits`` for each
 
     def __post_init__(self) -> None:
         require(self.bits in packing.CODE_BITS, f"bits: {self.bits}, expected one of {packing.CODE_BITS}")
-        width = packing.row_bytes(self.columns, self.bits)
+        require(
+            not self.is_dense or (self.bits == 2 and len(self.levels) == 3),
+            f"dense packing: {len(self.levels)} levels of {self.bits} bits, expected 3 levels of 2 bits",
+        )
+        width = -(-self.columns // packing.TRITS) if self.is_dense else packing.row_bytes(self.columns, self.bits)
         rows = self.packed.shape[0] if self.packed.ndim else 0
         require_array("packed", self.packed, np.uint8, (rows, width))
         n = len(self.levels)
@@ -60,6 +65,12 @@ class PackedMatrix:
         bits = packing.bits_for(len(levels))
         return PackedMatrix(packing.pack(codes, bits), codes.shape[1], bits, levels)
 
+    def with_packing(self, *, dense: bool) -> "PackedMatrix":
+        """The same weights, five codes to a byte if ``dense`` and the levels are three, otherwise ``bits`` for each."""
+        if not dense or len(self.levels) != 3:
+            return PackedMatrix(packing.pack(self.codes, self.bits), self.columns, self.bits, self.levels)
+        return PackedMatrix(packing.pack_dense(self.codes), self.columns, self.bits, self.levels, is_dense=True)
+
     @property
     def rows(self) -> int:
         """Number of rows."""
@@ -68,6 +79,8 @@ class PackedMatrix:
     @property
     def codes(self) -> NDArray[np.uint8]:
         """Codes ``(rows, columns)``."""
+        if self.is_dense:
+            return packing.unpack_dense(self.packed, self.columns)
         return packing.unpack(self.packed, self.columns, self.bits)
 
     @cached_property

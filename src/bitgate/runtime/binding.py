@@ -74,7 +74,7 @@ class NativeModel:
 def _matrix(matrix: PackedMatrix) -> tuple[Any, ...]:
     levels = np.zeros(1 << matrix.bits, dtype=np.int8)
     levels[: len(matrix.levels)] = matrix.levels
-    packed = np.ascontiguousarray(matrix.packed).reshape(-1)
+    packed = np.ascontiguousarray(matrix.with_packing(dense=False).packed).reshape(-1)
     return packed, levels, len(matrix.levels), matrix.rows, matrix.columns, matrix.bits
 
 
