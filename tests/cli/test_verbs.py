@@ -123,6 +123,15 @@ def test_freeze_draws_by_seed(bitgate, run_folder, tmp_path):
     assert not np.array_equal(a, c)
 
 
+def test_freeze_packs_densely(bitgate, run_folder, tmp_path):
+    plain, dense = tmp_path / "plain.bitgate", tmp_path / "dense.bitgate"
+    bitgate("freeze", run_folder, "-o", plain)
+    bitgate("freeze", run_folder, "--dense", "-o", dense)
+    a, b = (load(path).flat_layers[0].w_ih for path in (plain, dense))
+    assert (a.is_dense, b.is_dense) == (False, True)
+    assert (a.codes == b.codes).all()
+
+
 def test_freeze_writes_into_the_run_by_default(bitgate, run_folder):
     result = bitgate("freeze", run_folder, "--json").json
     assert result["file"] == str(run_folder / "model.bitgate")

@@ -281,7 +281,7 @@ def test_dense_weights(tmp_path: Path, size: int) -> None:
     dense = model.with_packing(dense=True)
     binary = export_and_build(dense, tmp_path / "out")
     assert (tmp_path / "out" / "src" / "bg_row_dense.c").exists()
-    assert not (tmp_path / "out" / "bg_row_ternary.c").exists()
+    assert not (tmp_path / "out" / "src" / "bg_row_ternary.c").exists()
     assert_program_equals(model, binary, rng)
 
 
