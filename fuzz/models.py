@@ -8,13 +8,13 @@ import re
 from pathlib import Path
 
 import numpy as np
+from tests.frozen.make import BINARY, CELL_GATES, EIGHT_BITS, FOUR, SIXTEEN, TERNARY, random_frozen_model
 
 from bitgate import export
 from bitgate.errors import UnsupportedError
 from bitgate.export.c_fast import KERNELS, check_kernels
 from bitgate.export.c_kernels import all_kernel_files, source_folder
 from bitgate.frozen import FrozenModel
-from tests.frozen.make import BINARY, CELL_GATES, EIGHT_BITS, FOUR, SIXTEEN, TERNARY, random_frozen_model
 
 HERE = Path(__file__).parent
 GATE_LEVELS = (0, 0, 0, 2, 2, 3, 5, 256)

@@ -13,6 +13,7 @@ INTERESTING: tuple[Any, ...] = (
     *([-1, 0, 1, 0], ["a", "b"], {"class_names": ["a", "b"]}),
 )
 DTYPES = ("U8", "I8", "I16", "I32", "I64", "F16", "F32", "F64", "BOOL", "BF16", "U32", "X")
+EXTREME_WORDS = (b"\xff\xff\xff\x7f", b"\x00\x00\x00\x80", b"\x00\x00\xc0\x7f", b"\x00", b"\xff")
 Path = tuple[Any, ...]
 
 
@@ -39,7 +40,9 @@ def mutate(raw: bytes, random_source: random.Random) -> bytes:
     if parts is None or random_source.random() < 0.1:
         return _change_bytes(raw, random_source)
     header, body = parts
-    change = random_source.choice((_change_description, _change_description, _change_array, _change_body, _change_entry))
+    change = random_source.choice(
+        (_change_description, _change_description, _change_array, _change_body, _change_entry)
+    )
     for _ in range(random_source.choice((1, 1, 1, 2, 3))):
         header, body = change(header, body, random_source)
     return join(header, body)
@@ -147,6 +150,6 @@ def _change_body(header: dict[str, Any], body: bytes, rng: random.Random) -> tup
     content = bytearray(body or b"\x00")
     for _ in range(rng.randint(1, 4)):
         at = rng.randrange(len(content))
-        word = rng.choice((b"\xff\xff\xff\x7f", b"\x00\x00\x00\x80", b"\x00\x00\xc0\x7f", rng.randbytes(4), b"\x00", b"\xff"))
+        word = rng.choice((*EXTREME_WORDS, rng.randbytes(4)))
         content[at : at + len(word)] = word
     return header, bytes(content[: len(body)])

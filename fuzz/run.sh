@@ -61,8 +61,8 @@ minimize() {
     local program
     program=$(sanitized 0)
     rm -rf "$build/minimal" && mkdir -p "$build/minimal/step" "$build/minimal/load"
-    "$program" -merge=1 "$build/minimal/step" "$work/step" 2>/dev/null
-    "$python" fuzz/fuzz_load.py -merge=1 "$build/minimal/load" "$work/load" 2>/dev/null
+    "$program" -set_cover_merge=1 "$build/minimal/step" "$work/step" 2>/dev/null
+    "$python" fuzz/fuzz_load.py -set_cover_merge=1 "$build/minimal/load" "$work/load" 2>/dev/null
     for fuzzer in step load; do
         rm -rf "${corpus:?}/$fuzzer" && mkdir -p "$corpus/$fuzzer" && cp "$build/minimal/$fuzzer"/* "$corpus/$fuzzer/"
     done

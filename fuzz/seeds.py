@@ -7,7 +7,6 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-
 from tests.frozen.make import BINARY, CELL_GATES, FOUR, TERNARY, random_frozen_model
 
 MODELS = 24

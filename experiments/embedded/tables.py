@@ -26,9 +26,10 @@ def accuracy_table(rows: list[Row]) -> Table:
     table = Table(*columns, title="Test accuracy, %")
     for row in latest(rows, "dataset", "gates"):
         accuracy = row["accuracy"]
-        cells = [f"{100 * accuracy['frozen'][b]:.2f} ({100 * (accuracy['frozen'][b] - accuracy['float']):+.2f})" for b in BITS]
+        frozen, base = accuracy["frozen"], accuracy["float"]
+        cells = [f"{100 * frozen[bits]:.2f} ({100 * (frozen[bits] - base):+.2f})" for bits in BITS]
         head = (row["dataset"], row["gates"], str(row["epochs"]), str(accuracy["n_test"]))
-        table.add_row(*head, f"{100 * accuracy['float']:.2f}", *cells)
+        table.add_row(*head, f"{100 * base:.2f}", *cells)
     return table
 
 

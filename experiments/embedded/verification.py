@@ -42,7 +42,9 @@ def verify_all(
         for first in track(range(0, len(sequences), CHUNK), description=f"{target}, {kernels}"):
             chunk = sequences[first : first + CHUNK]
             execution = execute(image, frozen, [frozen.quantize(x) for x in chunk])
-            parts.append(summarize(frozen, image, execution, find_difference(reference(frozen, chunk), execution.traces)))
+            parts.append(
+                summarize(frozen, image, execution, find_difference(reference(frozen, chunk), execution.traces))
+            )
             if not parts[-1].is_equal:
                 break
     return _combine(parts)

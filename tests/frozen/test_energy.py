@@ -27,7 +27,7 @@ def test_constants_of_a_step() -> None:
 
 
 def test_float32_of_the_same_size() -> None:
-    # Nine weights; biases, gates and state as in integers: 15 + 1 + 3 + 5 + 1 additions, 4 + 3 products; no multipliers.
+    # Nine weights; biases, gates and state as in integers: 15 + 1 + 3 + 5 + 1 additions, 4 + 3 products.
     operations, constants = float32_operations(model_of(tiny((0, 2, 2))))
     assert operations == Operations(9 + 25, 9 + 7, 8)
     assert constants == 4 * (9 + 3)

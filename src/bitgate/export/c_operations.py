@@ -15,8 +15,8 @@ _PER_WEIGHT = {
     "bg_row_levels": Operations(additions=1, multiplications=1, lookups=1),
 }
 
-# The signed sums of four inputs: 3 for the first, 12 for five pairs and their packing, 45 pairs, 12 steps of rows, 1 for
-# three times an input.
+# The signed sums of four inputs: 3 for the first, 12 for five pairs and their packing, 45 for all pairs, 12 from row to
+# row, 1 for three times an input.
 _TABLE_FILL = Operations(additions=73)
 
 

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 SOURCE = "Horowitz, ISSCC 2014, figure 1.1.9 (45 nm, 0.9 V)"
 ASSUMPTIONS = (
     "32-bit additions and multiplications; every constant is read once a step in words of 64 bits from the smallest "
-    "memory of the source that holds all constants; a look-up is one access to 8 KiB. Left out: instructions, registers, "
-    "states, leakage, everything outside the core. An estimate of arithmetic, not of a board."
+    "memory of the source that holds all constants; a look-up is one access to 8 KiB. Left out: instructions, "
+    "registers, states, leakage, everything outside the core. An estimate of arithmetic, not of a board."
 )
 
 INT32_PJ = (0.1, 3.1)

@@ -1,7 +1,7 @@
 """Additions, multiplications and look-ups of one time step, counted from the formulas of docs/arithmetic.md.
 
-A subtraction is an addition, and so is the half that is added before a rounding shift. Shifts, comparisons, clips, changes
-of sign and a loop's addresses do not count. Where a branch decides, the longer way counts.
+A subtraction is an addition, and so is the half that is added before a rounding shift. Shifts, comparisons, clips,
+changes of sign and a loop's addresses do not count. Where a branch decides, the longer way counts.
 """
 
 from collections.abc import Collection
