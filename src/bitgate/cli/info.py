@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from bitgate import __version__
+from bitgate.cli.cost_report import report
 from bitgate.cli.parser import Arguments, Parser, Verb
+from bitgate.export.targets import TARGETS
 from bitgate.frozen import FrozenModel, load
 from bitgate.report import print_table
 from bitgate.runtime import native_status
@@ -14,6 +16,9 @@ from bitgate.runtime import native_status
 def add_arguments(parser: Parser) -> None:
     """A model file, a run, or the shape of an untrained model."""
     parser.add_argument("model", nargs="?", help="model file or folder of a run; none for the installation")
+    parser.add_argument(
+        "--target", choices=[*TARGETS, "all"], help="processor to tell flash and RAM for; the usual ones if not given"
+    )
     shape = parser.add_argument_group("an untrained classifier instead of a file")
     shape.add_argument("--input_size", type=int, help="number of features")
     shape.add_argument("--n_classes", type=int, help="number of classes")
@@ -30,7 +35,7 @@ def run(arguments: Arguments, show: bool) -> dict[str, Any]:
     if arguments.model is None:
         return _installation(show)
     path = Path(arguments.model)
-    return _run(path, show) if path.is_dir() else _file(path, show)
+    return _run(path, show) if path.is_dir() else _file(path, arguments.target, show)
 
 
 def _installation(show: bool) -> dict[str, Any]:
@@ -103,7 +108,7 @@ def _run(path: Path, show: bool) -> dict[str, Any]:
     return {"name": config.run_name, **vars(count)}
 
 
-def _file(path: Path, show: bool) -> dict[str, Any]:
+def _file(path: Path, target: str | None, show: bool) -> dict[str, Any]:
     frozen = load(path)
     cost = frozen.cost()
     float_bytes = 4 * (cost.n_weights + cost.n_biases)
@@ -118,12 +123,13 @@ def _file(path: Path, show: bool) -> dict[str, Any]:
             ("bytes of the model file", path.stat().st_size),
             ("compression of constants against float32", f"{float_bytes / cost.flash_bytes:.1f}"),
             ("bytes of RAM: states and scratch", cost.ram_bytes),
-            ("additions per step", cost.additions),
-            ("multiplications per step", cost.multiplications),
-            ("table look-ups per step", cost.lookups),
+            ("weights that are 0", f"{cost.zero_weights} of {cost.n_weights}"),
+            ("additions, multiplications for all logits", f"{cost.readout_additions}, {cost.readout_multiplications}"),
         ]
         print_table("cost", ("", ""), rows)
-    return {**cost.as_dict(), "file_bytes": path.stat().st_size, "state_bits": frozen.state_bits, **frozen.metadata}
+    told = report(frozen, target, show)
+    size = {"file_bytes": path.stat().st_size, "state_bits": frozen.state_bits}
+    return {**cost.as_dict(), **size, **told, **frozen.metadata}
 
 
 def _layers(frozen: FrozenModel) -> list[tuple[object, ...]]:
@@ -147,6 +153,7 @@ VERB = Verb(
     """
 bitgate info
 bitgate info model.bitgate
+bitgate info model.bitgate --target all --json
 bitgate info runs/NAME --json
 bitgate info --input-size 4 --n-classes 10 --hidden-sizes 64,32 --weights ternary
 """,

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from bitgate.frozen.record import FrozenLayer, PackedMatrix
+from bitgate.frozen.operations import Operations, needed_operations, needed_sums
 
 if TYPE_CHECKING:
     from bitgate.frozen.model import FrozenModel
@@ -17,9 +17,9 @@ class Cost:
 
     ``paper_bits`` counts as [DLSTM] Table 1 does: weights times bits per weight plus 32 bits a bias, scales left out.
     ``flash_bytes`` are the constants a device stores (weights, biases, multipliers, tables), without code.
-    ``ram_bytes`` are the states and the largest layer's scratch in the plain C kernels. Operations count one time
-    step of all recurrent layers: an addition or subtraction per non-zero discrete weight, a multiplication per weight
-    of more than ternary levels, and what scaling, gates and state take.
+    ``ram_bytes`` are the states and the largest layer's scratch in the plain C kernels. Operations are those that the
+    arithmetic needs (frozen/operations.py), where a weight of 0 costs nothing: of one time step of all recurrent
+    layers, and of all logits once. What the C kernels execute is more (export/c_operations.py).
     """
 
     n_weights: int
@@ -32,6 +32,14 @@ class Cost:
     additions: int
     multiplications: int
     lookups: int
+    readout_additions: int
+    readout_multiplications: int
+    zero_weights: int
+
+    @property
+    def operations(self) -> Operations:
+        """Of one time step, as one value."""
+        return Operations(self.additions, self.multiplications, self.lookups)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain dictionary, for JSON."""
@@ -59,7 +67,8 @@ def count(model: "FrozenModel") -> Cost:
     weights = [m.rows * m.columns for m in matrices]
     paper = sum(n * paper_bits_per_weight(len(m.levels)) for n, m in zip(weights, matrices, strict=True))
     weight_bytes = sum(m.packed.nbytes for m in matrices)
-    operations = [_layer_operations(layer) for layer in layers]
+    step = sum((needed_operations(layer, model.state_bits) for layer in layers), Operations())
+    readout = _readout_operations(model)
     return Cost(
         n_weights=sum(weights),
         n_biases=sum(biases),
@@ -69,32 +78,17 @@ def count(model: "FrozenModel") -> Cost:
         flash_bytes=weight_bytes + 4 * sum(biases) + constants + SIGMOID_TABLE_BYTES,
         ram_bytes=sum(4 * layer.hidden_size for layer in layers)
         + 2 * max((layer.hidden_size for layer in layers), default=0),
-        additions=sum(a for a, _, _ in operations),
-        multiplications=sum(m for _, m, _ in operations),
-        lookups=sum(t for _, _, t in operations),
+        additions=step.additions,
+        multiplications=step.multiplications,
+        lookups=step.lookups,
+        readout_additions=readout.additions,
+        readout_multiplications=readout.multiplications,
+        zero_weights=sum(int((m.values == 0).sum()) for m in matrices),
     )
 
 
-def _matrix_operations(matrix: PackedMatrix) -> tuple[int, int]:
-    """Additions and multiplications of one product with ``matrix``."""
-    values = matrix.values
-    nonzero = int((values != 0).sum())
-    multiplied = int((abs(values.astype(int)) > 1).sum())
-    return nonzero, multiplied
-
-
-def _layer_operations(layer: FrozenLayer) -> tuple[int, int, int]:
-    """Additions, multiplications and table look-ups of one step."""
-    add_ih, mul_ih = _matrix_operations(layer.w_ih)
-    add_hh, mul_hh = _matrix_operations(layer.w_hh)
-    units = layer.hidden_size
-    gates = len(layer.gates)
-    smooth = sum(n == 0 for n in layer.gate_levels)
-    tanh_of_state = 0 if layer.cell == "gru" else 1
-    # Two scalings a row, one interpolation a smooth gate, and the state update's products: f c, i g, o tanh(c).
-    stepped = {gate for gate, n in zip(layer.gates, layer.gate_levels, strict=True) if n == 2}
-    products = {"lstm": ("f", "i", "o"), "coupled_lstm": ("i", "i", "o"), "gru": ("r", "z", "z")}[layer.cell]
-    state_products = sum(gate not in stepped for gate in products)
-    multiplications = mul_ih + mul_hh + units * (2 * gates + smooth + tanh_of_state + state_products)
-    additions = add_ih + add_hh + units * (2 * gates + smooth + tanh_of_state + 2)
-    return additions, multiplications, 2 * units * (smooth + tanh_of_state)
+def _readout_operations(model: "FrozenModel") -> Operations:
+    """All logits once: sums, and for each a multiplier and a bias."""
+    if model.readout is None:
+        return Operations()
+    return needed_sums(model.readout.weight) + Operations(1, 1) * model.readout.weight.rows
