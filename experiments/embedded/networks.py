@@ -1,4 +1,4 @@
-"""The networks of grid.yaml: training, and the frozen models that everything else is measured on."""
+"""The networks of networks.yml: training, and the frozen models that everything else is measured on."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Trains, freezes, verifies and measures the networks of grid.yaml, or prints the tables.
+"""Trains, freezes, verifies and measures the networks of networks.yml, or prints the tables.
 
     python experiments/embedded/run.py                        # everything that is not done yet
     python experiments/embedded/run.py --only verify --targets cortex-m4 host
@@ -127,7 +127,7 @@ def main() -> None:
     parser.add_argument("--runs-dir", default="runs", help="folder for checkpoints and frozen models (default: runs)")
     arguments = parser.parse_args()
     arguments.digest = kernels_digest()
-    grid = yaml.safe_load((HERE / "grid.yaml").read_text())
+    grid = yaml.safe_load((HERE / "networks.yml").read_text())
     if not arguments.table:
         chosen = [
             n for n in networks(grid, arguments.runs_dir) if not arguments.data or n.config.data in arguments.data

@@ -55,8 +55,8 @@ def target_rows(frozen: FrozenModel, target: str | None) -> list[dict[str, Any]]
     """
     fitting = fitting_kernels(frozen)
     if target is None:
-        targets = USUAL_TARGETS if find_spec("ziglang") else ("host",)
-        chosen = [(name, next(k for k in _FASTEST[name] if k in fitting)) for name in targets]
+        usual: tuple[str, ...] = USUAL_TARGETS if find_spec("ziglang") else ("host",)
+        chosen = [(name, next(k for k in _FASTEST[name] if k in fitting)) for name in usual]
     else:
         targets = tuple(TARGETS) if target == "all" else (target,)
         chosen = [(name, kernels) for name in targets for kernels in fitting]

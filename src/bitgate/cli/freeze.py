@@ -17,7 +17,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("-o", "--output", help="model file to write (default: RUN/model.bitgate)")
     parser.add_argument("--mode", default="map", choices=["map", "sample"], help="most probable weights, or one draw")
     parser.add_argument("--state_bits", type=int, default=16, choices=[8, 13, 16], help="bits of inputs and states")
-    parser.add_argument("--dense", action="store_true", help="ternary weights five to a byte: smaller, slower in plain C")
+    parser.add_argument("--dense", action="store_true", help="ternary weights five to a byte; slower in plain C")
     parser.add_argument("--seed", type=int, default=0, help="of the draw")
     parser.add_argument("--data_dir", help="folder with packed data sets")
 

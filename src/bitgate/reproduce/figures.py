@@ -65,12 +65,14 @@ def _gates(grid: Grid, results: Results) -> Figure:
         axis.errorbar(
             x, y, yerr=error, fmt="o", markersize=4, capsize=2, label=f"{levels} levels", color=_COLORS[index]
         )
-        given = [(a, c) for a, c in zip(x, comparisons, strict=True) if c.published_mean is not None]
+        given = [
+            (at, c.published_mean, c.published_std or 0.0)
+            for at, c in zip(x, comparisons, strict=True)
+            if c.published_mean is not None
+        ]
         if given:
-            published = [c.published_mean for _, c in given]
-            spread = [c.published_std for _, c in given]
-            label = f"{levels} levels, published"
-            axis.errorbar([a for a, _ in given], published, spread, fmt="_", color="black", capsize=4, label=label)
+            at, published, spread = (list(values) for values in zip(*given, strict=True))
+            axis.errorbar(at, published, spread, fmt="_", color="black", capsize=4, label=f"{levels} levels, published")
     axis.set_xticks(range(len(sets)), sets)
     axis.set_xlabel("discretized gates (c: candidate, i: input, o: output)")
     axis.set_ylabel("test accuracy (MAP), %")

@@ -1,10 +1,12 @@
 """Runs the trials of a grid side by side: one single-threaded process per core, or tasks on a Ray cluster."""
 
+import logging
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
+from typing import Any
 
 from bitgate.errors import ArgumentError, BitgateError
 from bitgate.reproduce.grid import Grid, Trial
@@ -101,8 +103,8 @@ def _ray(address: str, runs_dir: str, data_dir: str | None) -> Iterator[Submit]:
         raise ArgumentError("ray: Ray is not installed; pip install 'bitgate[sweep]'") from None
     connected = ray.is_initialized()
     if not connected:
-        ray.init(address=address, log_to_driver=False, logging_level="error")
-    task = ray.remote(num_cpus=1, max_calls=1)(run_trial)
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    task: Any = ray.remote(num_cpus=1, max_calls=1)(run_trial)
     folder = os.path.abspath(runs_dir)  # noqa: PTH100 - a text for another machine's process
     try:
         yield lambda trial: task.remote(trial, folder, data_dir or os.environ.get("BITGATE_DATA")).future()
