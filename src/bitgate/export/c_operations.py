@@ -1,8 +1,8 @@
 """Additions, multiplications and look-ups that the C kernels execute in one time step.
 
 Counted as in bitgate/frozen/operations.py, from what each kind of kernels does with a weight. A weight of 0 costs as
-much as any other, and so does a product with a step gate: the kernels do not branch on either. Where a kernel has loops by
-hand for some cores, its version in C is counted.
+much as any other, and so does a product with a step gate: the kernels do not branch on either. Where a kernel has loops
+by hand for some cores, its version in C is counted.
 """
 
 from bitgate.export.c_fast import LANE_GROUP, LANE_INPUTS, Kernels, check_kernels, padded, table_groups
