@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """libFuzzer (by atheris) over the file loader.
 
 python fuzz/fuzz_load.py CORPUS... [libFuzzer options]

@@ -38,7 +38,7 @@ def random_model(rng: np.random.Generator, number: int) -> FrozenModel:
         product_bits=32 if is_fast else int(rng.choice([32, 64])),
         levels=levels,
         gate_levels=[int(rng.choice(GATE_LEVELS)) for _ in range(CELL_GATES[cell])],
-        per_row=bool(rng.integers(2)),
+        per_row=not is_fast and bool(rng.integers(2)),
     )
 
 

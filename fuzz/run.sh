@@ -46,14 +46,14 @@ fuzz_step() {
     while [ $left -gt 0 ]; do
         part=$((left < 600 ? left : 600)) left=$((left - 600))
         program=$(sanitized $seed)
-        "$program" "$work/step" -max_total_time=$part -len_control=0 -max_len=512 -timeout=60 -print_final_stats=1 \
+        "$program" "$work/step" -max_total_time=$part -len_control=0 -max_len=512 -timeout=600 -report_slow_units=600 -print_final_stats=1 \
             -artifact_prefix="$findings/step-seed$seed-" 2>"$logs/step-$seed.log" || { tail -40 "$logs/step-$seed.log"; exit 1; }
         seed=$((seed + 1))
     done
 }
 
 fuzz_load() {
-    "$python" fuzz/fuzz_load.py "$work/load" -max_total_time=$((minutes * 60)) -max_len=8192 -timeout=60 \
+    "$python" fuzz/fuzz_load.py "$work/load" -max_total_time=$((minutes * 60)) -max_len=8192 -timeout=600 -report_slow_units=600 \
         -print_final_stats=1 -artifact_prefix="$findings/load-" 2>"$logs/load.log" || { tail -40 "$logs/load.log"; exit 1; }
 }
 
@@ -62,7 +62,8 @@ minimize() {
     program=$(sanitized 0)
     rm -rf "$build/minimal" && mkdir -p "$build/minimal/step" "$build/minimal/load"
     "$program" -set_cover_merge=1 "$build/minimal/step" "$work/step" 2>/dev/null
-    "$python" fuzz/fuzz_load.py -set_cover_merge=1 "$build/minimal/load" "$work/load" 2>/dev/null
+    # libFuzzer starts its program anew to merge, so the script itself must run, by the same interpreter.
+    PATH=$(dirname "$(command -v "$python")"):$PATH fuzz/fuzz_load.py -set_cover_merge=1 "$build/minimal/load" "$work/load" 2>/dev/null
     for fuzzer in step load; do
         rm -rf "${corpus:?}/$fuzzer" && mkdir -p "$corpus/$fuzzer" && cp "$build/minimal/$fuzzer"/* "$corpus/$fuzzer/"
     done
