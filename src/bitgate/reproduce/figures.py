@@ -56,7 +56,7 @@ def _gates(grid: Grid, results: Results) -> Figure:
     sets = list(dict.fromkeys(cell.name.rsplit("-", 1)[0] for cell in grid.cells))
     by_levels: dict[int, list[Comparison]] = {}
     levels_of = {cell.name: next(iter(cell.options["gates"].values())) for cell in grid.cells}
-    for comparison in compare(grid, results):
+    for comparison in (found for found in compare(grid, results) if found.metric == "map"):
         by_levels.setdefault(levels_of[comparison.cell], []).append(comparison)
     for index, (levels, comparisons) in enumerate(sorted(by_levels.items())):
         shift = 0.12 * (index - (len(by_levels) - 1) / 2)
