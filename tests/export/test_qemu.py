@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bitgate import export
-from bitgate.export.c_fast import order_weights
+from bitgate.export.c_fast import order_weights, table_groups
 from tests.export.build import assert_program_equals
 from tests.export.qemu import BOARDS, build_program
 from tests.frozen.make import BINARY, CELL_GATES, FOUR, TERNARY, random_frozen_model
@@ -42,7 +42,7 @@ def test_every_integer_is_the_interpreters(tmp_path: Path, board: str, case: int
     rng = np.random.default_rng(case)
     model = random_frozen_model(
         rng, cell=cell, state_bits=bits, product_bits=product_bits, levels=levels, input_size=[9, 3][case % 2],
-        gate_levels=[gates] * CELL_GATES[cell], hidden_sizes=[(9, 6), (33,)][case % 2], per_row=case % 2 == 0,
+        gate_levels=[gates] * CELL_GATES[cell], hidden_sizes=[(9, 6), (33,)][case % 2], per_row=case == 2,
         classes=None if case == 2 and cell == "gru" else 4,
     )  # fmt: skip
     export.c99(model, tmp_path, kernels=kernels)
@@ -59,7 +59,7 @@ def test_one_flipped_bit_is_found(tmp_path: Path, board: str) -> None:
     assert_program_equals(model, program, np.random.default_rng(1))
     image = program.with_name("program.elf")
     content = bytearray(image.read_bytes())
-    ordered = order_weights(model.flat_layers[0].w_ih, 3, "table").tobytes()
+    ordered = order_weights(model.flat_layers[0].w_ih, 3, "table", table_groups(model)).tobytes()
     assert content.count(ordered) == 1
     content[content.index(ordered)] ^= 2
     image.write_bytes(content)
