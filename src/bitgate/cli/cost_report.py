@@ -55,7 +55,7 @@ def target_rows(frozen: FrozenModel, target: str | None) -> list[dict[str, Any]]
     """
     fitting = fitting_kernels(frozen)
     if target is None:
-        targets = USUAL_TARGETS if find_spec("ziglang") else ("host",)
+        targets: tuple[str, ...] = USUAL_TARGETS if find_spec("ziglang") else ("host",)
         chosen = [(name, next(k for k in _FASTEST[name] if k in fitting)) for name in targets]
     else:
         targets = tuple(TARGETS) if target == "all" else (target,)
