@@ -40,6 +40,8 @@ def test_costs_of_this_machine(bitgate, file, monkeypatch):
     assert [row["kernels"] for row in told["targets"]] == ["plain", "table", "lanes"]
     for row in told["targets"]:
         assert row["flash_bytes"] == row["code_bytes"] + row["constant_bytes"] > told["weight_bytes"]
+    rows = {row["kernels"]: row for row in told["targets"]}
+    monkeypatch.setattr(cost_report, "_measure", lambda frozen, target, kernels: rows[kernels])  # built once is enough
     monkeypatch.setenv("COLUMNS", "90")
     answer = bitgate("info", file, "--target", "host")
     assert energy.SOURCE.split(" (")[0] in " ".join(answer.out.split())
@@ -50,9 +52,9 @@ def test_costs_of_this_machine(bitgate, file, monkeypatch):
 
 @needs_compiler
 def test_without_the_extra_this_machine_is_told_and_how_to_get_the_rest(bitgate, file, without_extra):
-    told = bitgate("info", file, "--json").json
-    assert [(row["target"], row["kernels"]) for row in told["targets"]] == [("host", "plain")]
-    assert "pip install 'bitgate[mcu]'" in " ".join(bitgate("info", file).out.split())
+    out = " ".join(bitgate("info", file).out.split())
+    assert "host plain" in out
+    assert "pip install 'bitgate[mcu]'" in out
 
 
 def test_without_any_compiler_the_rest_is_told(bitgate, file, without_extra, monkeypatch):
