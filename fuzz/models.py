@@ -5,6 +5,7 @@ python fuzz/models.py --seed 0 --out build/fuzz        # then: see run.sh
 
 import argparse
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -53,13 +54,12 @@ def write_variant(model: FrozenModel, number: int, kernels: str, out: Path) -> s
     text = (HERE / "variant.c").read_text()
     text = re.sub(r"\bMODEL_", f"{name.upper()}_", text)
     (out / f"{name}.c").write_text(re.sub(r"\bmodel(_|\.h\b)", rf"{name}\1", text))
+    sources = out / name / "src"
     for file in (f"{name}.c", f"{name}_names.c"):
-        if (out / name / file).exists():
-            (out / name / file).rename(out / f"data_{file}")
-    (out / name / f"{name}.h").rename(out / f"{name}.h")
-    for path in (out / name).iterdir():
-        path.unlink()
-    (out / name).rmdir()
+        if (sources / file).exists():
+            (sources / file).rename(out / f"data_{file}")
+    (sources / f"{name}.h").rename(out / f"{name}.h")
+    shutil.rmtree(out / name)
     return name
 
 
