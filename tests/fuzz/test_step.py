@@ -30,8 +30,10 @@ def can_fuzz() -> bool:
 needs_fuzzer = pytest.mark.skipif(not can_fuzz(), reason="needs clang with libFuzzer")
 
 
-def generate(folder: Path, models: int) -> Path:
-    command = [sys.executable, "fuzz/models.py", "--models", str(models), "--out", str(folder)]
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models")
+    command = [sys.executable, "fuzz/models.py", "--out", str(folder)]
     path = os.pathsep.join([str(ROOT / "src"), str(ROOT)])
     subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": path}, check=True, capture_output=True)
     return folder
@@ -46,28 +48,21 @@ def run(folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 @needs_fuzzer
-def test_the_corpus_finds_nothing(tmp_path: Path) -> None:
+def test_the_corpus_finds_nothing(models: Path) -> None:
     assert len(list(CORPUS.iterdir())) > 50
-    done = run(generate(tmp_path / "models", 24))
+    done = run(models)
     assert done.returncode == 0, done.stderr
 
 
 @needs_fuzzer
-def test_the_corpus_finds_one_wrong_weight(tmp_path: Path) -> None:
-    folder = generate(tmp_path / "models", 2)
+def test_the_corpus_finds_one_wrong_weight(models: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(models, tmp_path / "models")
     data = folder / "data_m0_table.c"
     text = data.read_text()
-<<<<<<< Updated upstream
-    code = re.search(r"layer0_w_ih_codes\[\d+\] = \{\s*(\w+)", text)
-    assert code is not None
-    value = int(code[1], 0)
-    changed = value - 2 if value >= 2 else value + 2  # a byte is twice the index of a sum of four inputs
-=======
     code = re.search(r"w_ih_codes\[\d+\] = \{\s*(0x[0-9a-f]+|\d+)", text)
     assert code is not None
     value = int(code[1], base=0)
     changed = value - 2 if value >= 2 else value + 2
->>>>>>> Stashed changes
     data.write_text(text[: code.start(1)] + str(changed) + text[code.end(1) :])
     done = run(folder)
     assert done.returncode != 0
