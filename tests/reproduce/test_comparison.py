@@ -73,7 +73,13 @@ def test_a_damaged_line_is_named(grid_file):
         Results.read(grid)
 
 
-@pytest.mark.parametrize("name", sorted(find_grids(EXPERIMENTS)))
+LARGE = ("dlstm/table1", "dlstm/fig2")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow if name in LARGE else ()) for name in sorted(find_grids(EXPERIMENTS))],
+)
 def test_every_grid_draws_its_figure(name, tmp_path):
     """With results, made up here, and without any."""
     target = tmp_path / "experiments" / name
