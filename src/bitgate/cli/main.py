@@ -15,7 +15,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "eval": ("bitgate.cli.evaluate", "test a trained model: sample, MAP and ensemble accuracy"),
     "freeze": ("bitgate.cli.freeze", "turn a trained model into integers"),
     "info": ("bitgate.cli.info", "bits, bytes and operations of a model; what this installation can do"),
-    "export": ("bitgate.cli.export", "write a frozen model as C or WebAssembly"),
+    "export": ("bitgate.cli.export", "write a frozen model as C, ONNX or WebAssembly"),
     "verify": ("bitgate.cli.verify", "run the exported C in an emulated processor and compare every integer"),
     "run": ("bitgate.cli.run", "predict the classes of a file of sequences"),
     "reproduce": ("bitgate.cli.reproduce", "run a published table or figure, print ours beside theirs"),
