@@ -1,7 +1,7 @@
 """The value that every backend of the loop over time receives."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from torch import Tensor
 
@@ -23,15 +23,18 @@ Matrix = Tensor | Moments
 class LayerParameters:
     """Parameters of one layer in one direction, scales already multiplied in.
 
-    Rows lie in the cell's gate order. ``bias_hh`` is None where one bias serves both, which a GRU does not allow.
-    ``w_hr`` projects the hidden state (LSTM with ``proj_size``).
+    Rows lie in the cell's gate order, or in the order of the shared projections ([QL] section 2.2): then gate g has
+    the pre-activation ``gate_scale_g * u_map(g) + bias_g``. ``bias_hh`` is None where one bias serves both, which a GRU
+    does not allow. ``w_hr`` projects the hidden state (LSTM with ``proj_size``).
     """
 
-    w_ih: Matrix  # (gates * H, I)
-    w_hh: Matrix  # (gates * H, H or P)
+    w_ih: Matrix  # (gates * H, I), or (projections * H, I)
+    w_hh: Matrix  # (gates * H, H or P), or (projections * H, H)
     bias_ih: Tensor | None = None  # (gates * H,)
     bias_hh: Tensor | None = None
     w_hr: Matrix | None = None  # (P, H)
+    gate_scale: Tensor | None = None  # (gates * H,): given exactly where projections are shared
+    skip_scale: Tensor | None = None  # () or (H,), alpha of the additive skip: given exactly where there is one
 
     @property
     def is_random(self) -> bool:
@@ -40,16 +43,37 @@ class LayerParameters:
 
 
 @dataclass(frozen=True)
+class Skip:
+    """Additive skip of hidden states ([QL] HGR-ASC; the definition is ours), for cells of the LSTM family.
+
+    "block": at steps ``block_size``, 2 ``block_size``, ... of a sequence ``h_t = o tanh(c_t) + alpha h_{t-B}``, elsewhere
+    ``h_t = o tanh(c_t)``. "step": ``h_t = f' h_{t-1} + (1 - f) o tanh(c_t) + alpha h_{t-1}`` at every step, with
+    ``f' = (1 - alpha) f`` where ``is_bounded``, else f.
+    """
+
+    kind: Literal["block", "step"]
+    block_size: int = 1
+    is_bounded: bool = True
+
+
+@dataclass(frozen=True)
 class Recurrence:
-    """What the loop computes: the cell and its gates."""
+    """What the loop computes: the cell, its gates, which projection feeds which gate, and the skip."""
 
     cell: CellKind
     gates: GateLevels
+    sharing: tuple[int, ...] | None = None  # projection of each gate; None: each gate has its own, without gate_scale
+    skip: Skip | None = None
 
     @property
     def n_gates(self) -> int:
-        """Number of gates, and of row blocks."""
+        """Number of gates."""
         return len(CELL_GATES[self.cell])
+
+    @property
+    def n_projections(self) -> int:
+        """Number of row blocks of the weights."""
+        return self.n_gates if self.sharing is None else max(self.sharing) + 1
 
     @property
     def n_preacts(self) -> int:
@@ -75,8 +99,14 @@ def noise_shape(recurrence: Recurrence, x: Tensor, params: LayerParameters) -> t
 
 
 class LoopResult(NamedTuple):
-    """Result of a loop over time: outputs ``(T, B, H)``, last ``h`` ``(B, H)``, last ``c`` (None for a GRU)."""
+    """Result of a loop over time: outputs ``(T, B, H)``, last ``h`` ``(B, H)``, last ``c`` (None for a GRU).
+
+    With a block skip also ``anchor``, h at the last block boundary (the initial h before the first), and ``position``,
+    the steps run since then: what a continuation needs, so that any chunking gives the same.
+    """
 
     output: Tensor
     h: Tensor
     c: Tensor | None
+    anchor: Tensor | None = None  # (B, H)
+    position: Tensor | None = None  # (B,) int64 on the CPU, 0 to block_size - 1
