@@ -46,7 +46,7 @@ class LayerParameters:
 class Skip:
     """Additive skip of hidden states ([QL] HGR-ASC; the definition is ours), for cells of the LSTM family.
 
-    "block": at steps ``block_size``, 2 ``block_size``, ... of a sequence ``h_t = o tanh(c_t) + alpha h_{t-B}``, elsewhere
+    "block": at steps B = ``block_size``, 2 B, ... of a sequence ``h_t = o tanh(c_t) + alpha h_{t-B}``, elsewhere
     ``h_t = o tanh(c_t)``. "step": ``h_t = f' h_{t-1} + (1 - f) o tanh(c_t) + alpha h_{t-1}`` at every step, with
     ``f' = (1 - alpha) f`` where ``is_bounded``, else f.
     """
