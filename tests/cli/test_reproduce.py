@@ -48,6 +48,18 @@ def test_table_without_results(bitgate, experiments):
     assert (answer.code, answer.json) == (0, [])
 
 
+def test_table_of_a_grid_whose_results_are_all_those_of_another(bitgate, experiments, tmp_path):
+    grid = load_grid(experiments / "tiny" / "digits.yaml")
+    (copy := experiments / "other" / "digits.yaml").parent.mkdir()
+    copy.write_text(grid.path.read_text())
+    grid.results_file.parent.mkdir()
+    row = {"config": grid.cells[0].identity, "trial": 1, "test": {"map": 0.9}, "seconds": 1.0}
+    grid.results_file.write_text(json.dumps(row) + "\n")
+    answer = bitgate("reproduce", "other/digits", "--experiments", experiments, "--table", "--json")
+    assert [(entry["cell"], entry["mean"]) for entry in answer.json] == [("qat", 90.0)]
+    assert (copy.parent / "results" / "digits.md").exists()
+
+
 def test_refusals(bitgate, experiments, tmp_path):
     where = ("--experiments", experiments)
     refused(bitgate("reproduce", "tiny/digit", *where), "no grid 'tiny/digit'", "did you mean tiny/digits")

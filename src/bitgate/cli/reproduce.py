@@ -74,6 +74,7 @@ def _write(grid: Grid) -> None:
         ".md": to_markdown(comparisons, title=grid.title),
         ".json": json.dumps([comparison.as_dict() for comparison in comparisons], indent=1) + "\n",
     }
+    grid.results_file.parent.mkdir(exist_ok=True)  # the results may all be those of other grids
     for suffix, text in texts.items():
         target = grid.results_file.with_suffix(suffix)
         temporary = target.with_suffix(f"{suffix}.tmp")
