@@ -73,9 +73,7 @@ class RecurrentModule(nn.Module, ABC):
         self.recurrence = Recurrence(cell, levels, projections, resolve_skip(skip, block_size))
         self.skip_scale = check_skip_scale(self.recurrence.skip, skip_scale)
         self.skip_per_unit = bool(skip_per_unit)
-        self.forget_bias = None if forget_bias is None else float(forget_bias)
-        if forget_bias is not None and not self.bias:
-            raise ArgumentError(f"forget_bias: {forget_bias!r}, but bias=False; leave one of them out")
+        self.forget_bias = check_forget_bias(forget_bias, has_bias=self.bias)
         for layer in range(num_layers):
             for suffix in self._suffixes(layer):
                 self._add_layer(layer, suffix, {"device": device, "dtype": dtype})
@@ -327,6 +325,21 @@ class RecurrentModule(nn.Module, ABC):
         if self.weights != resolve_weights("continuous"):
             parts.append(f"weights={self.weights}")
         return ", ".join(parts)
+
+
+def check_forget_bias(value: float | None, *, has_bias: bool) -> float | None:
+    """Returns the forget gate's initial bias, None where it is drawn.
+
+    Raises:
+        ArgumentError: not a finite number, or given where there are no biases.
+    """
+    if value is None:
+        return None
+    if not has_bias:
+        raise ArgumentError(f"forget_bias: {value!r}, but bias=False; leave one of them out")
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
+        raise ArgumentError(f"forget_bias: {value!r}, expected a finite number")
+    return float(value)
 
 
 class StackResult(NamedTuple):

@@ -42,11 +42,13 @@ def _into_gru(recurrence: Recurrence, params: LayerParameters) -> tuple[Recurren
     w_ih, w_hh = params.w_ih, params.w_hh
     assert isinstance(w_ih, Tensor) and isinstance(w_hh, Tensor)  # noqa: PT018
     size = w_hh.shape[1]
-    bias = w_hh.new_zeros(2 * size) if params.bias_ih is None else params.bias_ih
+    given = [bias for bias in (params.bias_ih, params.bias_hh) if bias is not None]
+    bias = torch.stack(given).sum(0) if given else w_hh.new_zeros(2 * size)
     params = replace(
         params,
         w_ih=torch.cat([w_ih.new_zeros(size, w_ih.shape[1]), w_ih]),
         w_hh=torch.cat([w_hh.new_zeros(size, size), w_hh]),
         bias_ih=torch.cat([bias.new_full((size,), _OPEN), bias]),
+        bias_hh=None,
     )
     return replace(recurrence, cell="gru", gates=(0, *recurrence.gates)), params

@@ -99,6 +99,8 @@ def _check_options(recurrence: Recurrence, params: LayerParameters) -> None:
             raise ArgumentError(
                 f"{name}: {'expected' if is_wanted else 'given'}, but {reason} is {getattr(recurrence, reason)}"
             )
+    if recurrence.sharing is not None and recurrence.cell != "gru" and params.bias_hh is not None:
+        raise ArgumentError("bias_hh: given, but gates that share projections have one bias, bias_ih")
     if recurrence.skip is not None and recurrence.cell not in ("lstm", "coupled_lstm"):
         raise ArgumentError(f"skip: {recurrence.skip}, but the cell {recurrence.cell!r} is no LSTM")
 
