@@ -111,7 +111,8 @@ class FitConfig:
 
     def __post_init__(self) -> None:
         positive = ("temperature", "temperature_end", "batch_size", "epochs", "validate_every", "draws", "devices")
-        for name in (*positive, "threads", "block_size", "scale_learning_rate", "teacher_epochs", "distill_temperature"):
+        own = ("threads", "block_size", "scale_learning_rate", "teacher_epochs", "distill_temperature")
+        for name in (*positive, *own):
             if not getattr(self, name) > 0:
                 raise ArgumentError(f"{name}: {getattr(self, name)}, expected a positive number")
         for name in ("kl_weight", "entropy_weight", "clip_norm", "patience", "seed", "pretrain_epochs", "teachers"):
