@@ -172,6 +172,8 @@ def _freeze_layer(module: RecurrentModule, suffix: str, step: float, state_bits:
     if module.proj_size:
         raise UnsupportedError("freeze: proj_size has no integer form; train without a projection (proj_size=0)")
     cell, size = module.recurrence.cell, module.hidden_size
+    if cell == "gated_rnn" or module.recurrence.sharing is not None or module.recurrence.skip is not None:
+        raise UnsupportedError(f"freeze: {type(module).__name__} with sharing or skip has no integer form yet")
     w_ih, unit_ih = _integer_matrix(getattr(module, "weight_ih" + suffix))
     w_hh, unit_hh = _integer_matrix(getattr(module, "weight_hh" + suffix))
     letters = "rzn" if cell == "gru" else "igo" if cell == "coupled_lstm" else "ifgo"

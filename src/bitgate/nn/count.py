@@ -14,7 +14,7 @@ class BitCount:
     """Bits of a model by the count of [DLSTM] Table 1: ``n_weights * bits_per_weight + 32 * n_biases``.
 
     The two biases of an uncoupled LSTM count once, because they are summed. Scales are not part of ``paper_bits``
-    and stand apart in ``scale_bits``.
+    and stand apart in ``scale_bits``, with the factors of gates that share projections and of learned skips.
     """
 
     n_weights: int
@@ -43,8 +43,12 @@ def count_bits(model: nn.Module) -> BitCount:
             n_biases += 0 if module.bias is None else module.bias.numel()
         else:
             continue
-        n_scales += sum(p.numel() for name, p in module.named_parameters(recurse=False) if "log_scale" in name)
+        n_scales += sum(p.numel() for name, p in module.named_parameters(recurse=False) if _is_scale(name))
     return BitCount(n_weights, n_biases, n_scales, weight_bits, weight_bits + 32 * n_biases, 32 * n_scales)
+
+
+def _is_scale(name: str) -> bool:
+    return name.startswith(("log_scale", "gate_scale", "skip_logit"))
 
 
 def _distinct_biases(module: RecurrentModule, given: int) -> int:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from bitgate.ops import native_backward, native_kernel
+from bitgate.ops.expand import expand, needs_expansion
 from bitgate.ops.native_op import recurrent_layer
 from bitgate.ops.problem import LayerParameters, LoopResult, Matrix, Moments, Recurrence
 
@@ -22,6 +23,10 @@ def refusal(recurrence: Recurrence, params: LayerParameters) -> str | None:
         return "it has no projection (proj_size)"
     if isinstance(params.w_ih, Moments) != isinstance(params.w_hh, Moments):
         return "it draws pre-activations (lr-trick) for both weight matrices or for none"
+    if params.is_random and needs_expansion(recurrence):
+        return "it cannot draw pre-activations (lr-trick) of shared projections or of a gated RNN"
+    if recurrence.skip is not None:
+        return "it has no additive skip"
     if weight.device.type != "cpu":
         return f"it runs on the CPU, not on {weight.device.type}"
     if weight.dtype not in (*native_kernel.DTYPES, torch.bfloat16):
@@ -39,8 +44,11 @@ def run(
     params: LayerParameters,
     lengths: Tensor | None,
     noise: Tensor | None = None,
+    anchor: Tensor | None = None,
+    position: Tensor | None = None,
 ) -> LoopResult:
     """One layer in one direction; arguments and result as in ``reference.run``, but no noise is drawn."""
+    recurrence, params = expand(recurrence, params)
     (w_ih, v_ih), (w_hh, v_hh) = _parts(params.w_ih), _parts(params.w_hh)
     given = (x, h, c, w_ih, w_hh, params.bias_ih, params.bias_hh, v_ih, v_hh, noise)
     *tensors, noise = (_widen(tensor) for tensor in given)

@@ -35,11 +35,11 @@ class ClassifierTraining(lightning.LightningModule):
         """Adam, with the learning rate's schedule over epochs.
 
         Scales move slower than weights: one scale stands for a whole matrix, and at the weights' rate it grows faster
-        than the draws can settle (the r-trick then diverges).
+        than the draws can settle (the r-trick then diverges). So do the scales of gates that share projections.
         """
         named = dict(self.model.named_parameters())
-        scales = [p for name, p in named.items() if "log_scale" in name]
-        others = [p for name, p in named.items() if "log_scale" not in name]
+        scales = [p for name, p in named.items() if "log_scale" in name or "gate_scale" in name]
+        others = [p for name, p in named.items() if "log_scale" not in name and "gate_scale" not in name]
         rate = self.config.effective_learning_rate
         groups: list[dict[str, Any]] = [{"params": others}]
         if scales:

@@ -100,7 +100,11 @@ def build_model(config: FitConfig, dataset: Dataset) -> SequenceClassifier:
         cell=config.cell,
         weights=config.make_weights(),
         gates=config.gates,
-        coupled=config.coupled and config.cell == "lstm",
+        coupled=config.coupled and config.cell in ("lstm", "ql_lstm"),
+        sharing=config.sharing,
+        skip=config.skip,
+        block_size=config.block_size,
+        forget_bias=config.forget_bias,
         dropout=config.dropout,
     )
     mean, std = dataset.train.mean_std()
