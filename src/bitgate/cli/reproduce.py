@@ -8,6 +8,7 @@ from bitgate.cli.parser import Arguments, Parser, Verb, close_matches, fail
 from bitgate.report import print_table
 from bitgate.reproduce import Grid, Results, compare, draw, find_grids, load_grid, run_grid, to_markdown
 from bitgate.reproduce.comparison import COLUMNS, summary
+from bitgate.reproduce.readme import insert
 
 
 def add_arguments(parser: Parser) -> None:
@@ -80,6 +81,7 @@ def _write(grid: Grid) -> None:
         temporary = target.with_suffix(f"{suffix}.tmp")
         temporary.write_text(text)
         temporary.replace(target)
+    insert(grid.path.with_name("README.md"), grid.path.stem, texts[".md"])
     draw(grid, results, [grid.results_file.with_suffix(suffix) for suffix in (".svg", ".png")])
 
 
