@@ -16,19 +16,24 @@ from bitgate.nn.posterior import (
     set_trick,
 )
 from bitgate.nn.ql_lstm import QLLSTM
+from bitgate.nn.recurrent import RecurrentModule
 from bitgate.nn.skip import QLState
+from bitgate.nn.text import Classifier, TextClassifier
 
 __all__ = [
     "GRU",
     "LSTM",
     "QLLSTM",
     "BitCount",
+    "Classifier",
     "ClassifierCell",
     "GatedRNN",
     "Linear",
     "QLState",
+    "RecurrentModule",
     "SequenceClassifier",
     "Standardize",
+    "TextClassifier",
     "count_bits",
     "distributions",
     "fix_weights",

@@ -24,9 +24,14 @@ class BitCount:
     paper_bits: int
     scale_bits: int
 
+    @property
+    def n_parameters(self) -> int:
+        """Weights, biases and scales; a random weight is one."""
+        return self.n_weights + self.n_biases + self.n_scales
+
 
 def count_bits(model: nn.Module) -> BitCount:
-    """Counts the weights, biases and scales of all bitgate layers in ``model``."""
+    """Counts the weights, biases and scales of all bitgate layers in ``model``, and embeddings."""
     n_weights = n_biases = n_scales = weight_bits = 0
     for module in model.modules():
         if isinstance(module, RecurrentModule):
@@ -41,6 +46,9 @@ def count_bits(model: nn.Module) -> BitCount:
             count, bits = _matrix_bits(module.weight)
             n_weights, weight_bits = n_weights + count, weight_bits + bits
             n_biases += 0 if module.bias is None else module.bias.numel()
+        elif isinstance(module, nn.Embedding):
+            count = module.weight.numel()
+            n_weights, weight_bits = n_weights + count, weight_bits + 32 * count
         else:
             continue
         n_scales += sum(p.numel() for name, p in module.named_parameters(recurse=False) if _is_scale(name))

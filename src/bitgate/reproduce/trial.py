@@ -51,6 +51,8 @@ def _make_row(trial: Trial, config: FitConfig, result: dict[str, Any], code: str
         "test": _with_prefix(result, "test_"),
         "best_epoch": _with_prefix(result, "epoch_"),
         "bits": result["paper_bits"],
+        "parameters": result["parameters"],
+        "recurrent_parameters": result["recurrent_parameters"],
         "seconds": result["seconds"],
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {config.accelerator}",
         "curves": {name: metrics[name] for name in _CURVES if name in metrics},

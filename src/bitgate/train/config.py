@@ -35,6 +35,8 @@ class FitConfig:
         skip: additive skip of a ql_lstm: block, step, step-raw or none; auto is block.
         block_size: steps of a block of that skip.
         forget_bias: initial bias of the forget gate (lstm, ql_lstm); drawn where not given.
+        bidirectional: whether layers also run from the end to the beginning; such a network cannot be streamed.
+        embedding_size: features of a token, for text.
         weights: continuous, gaussian, ternary, binary, or a count of uniform levels such as 4.
         method: r (reparametrization), lr (local reparametrization) or qat; of no effect on continuous weights.
         gates: level counts of gates to discretize, such as o=2,g=2; in YAML {o: 2, g: 2}.
@@ -79,6 +81,8 @@ class FitConfig:
     skip: SkipKind = "auto"
     block_size: int = 16
     forget_bias: float | None = None
+    bidirectional: bool = False
+    embedding_size: int = 64
     weights: WeightKind | int = "ternary"
     method: Method = "r"
     gates: dict[str, int] = field(default_factory=dict)

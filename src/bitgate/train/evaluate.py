@@ -12,7 +12,7 @@ from torchmetrics.functional.classification import multiclass_calibration_error,
 
 from bitgate.data import Sequences
 from bitgate.errors import DataError
-from bitgate.nn import SequenceClassifier, distributions, fix_weights
+from bitgate.nn import Classifier, distributions, fix_weights
 from bitgate.weights import CategoricalWeights, GaussianWeights
 
 BATCH = 512
@@ -44,7 +44,7 @@ class Evaluation:
 
 
 @torch.no_grad()
-def predict_logits(model: SequenceClassifier, sequences: Sequences, *, batch_size: int = BATCH) -> Tensor:
+def predict_logits(model: Classifier, sequences: Sequences, *, batch_size: int = BATCH) -> Tensor:
     """Logits ``(N, classes)`` in the order of the sequences; short sequences run together to save padding."""
     order = np.argsort(sequences.length, kind="stable")
     device = next(model.parameters()).device
@@ -56,12 +56,12 @@ def predict_logits(model: SequenceClassifier, sequences: Sequences, *, batch_siz
     return logits[torch.from_numpy(np.argsort(order, kind="stable"))]
 
 
-def has_posterior(model: SequenceClassifier) -> bool:
+def has_posterior(model: Classifier) -> bool:
     """Whether networks can be drawn from the model."""
     return any(isinstance(d, CategoricalWeights | GaussianWeights) for d in distributions(model))
 
 
-def evaluate(model: SequenceClassifier, sequences: Sequences, *, draws: int = 5, seed: int = 0) -> Evaluation:
+def evaluate(model: Classifier, sequences: Sequences, *, draws: int = 5, seed: int = 0) -> Evaluation:
     """Evaluates a trained model.
 
     Args:
