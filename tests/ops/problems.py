@@ -124,7 +124,8 @@ class Problem:
             for v in found.values()
             if v.is_floating_point()
         )
-        grads = torch.autograd.grad(loss, list(tensors.values()))  # type: ignore[arg-type]
+        # A skip whose first block has not ended yet leaves alpha out of the graph of the reference.
+        grads = torch.autograd.grad(loss, list(tensors.values()), materialize_grads=True)  # type: ignore[arg-type]
         return {k: v.detach() for k, v in found.items()} | {
             f"gradient of {k}": g for k, g in zip(tensors, grads, strict=True)
         }

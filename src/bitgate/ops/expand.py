@@ -14,13 +14,8 @@ _OPEN = 40.0
 """sigmoid(40) is 1 in float64, and its derivative 0."""
 
 
-def needs_expansion(recurrence: Recurrence) -> bool:
-    """Whether the layer shares projections or is a gated RNN."""
-    return recurrence.sharing is not None or recurrence.cell == "gated_rnn"
-
-
 def expand(recurrence: Recurrence, params: LayerParameters) -> tuple[Recurrence, LayerParameters]:
-    """An LSTM, coupled LSTM or GRU without sharing; the weights must be no moments (draws would part)."""
+    """An LSTM, coupled LSTM or GRU without sharing, or what it is already; not of moments (draws would part)."""
     if recurrence.sharing is not None:
         scale = params.gate_scale
         assert scale is not None

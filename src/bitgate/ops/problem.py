@@ -105,6 +105,14 @@ def noise_shape(recurrence: Recurrence, x: Tensor, params: LayerParameters) -> t
     return x.shape[0], x.shape[1], size
 
 
+def next_position(skip: Skip | None, position: Tensor | None, lengths: Tensor | None, steps: int) -> Tensor | None:
+    """Where in a block each sequence stands behind ``steps`` steps, or behind its own end."""
+    if skip is None or position is None:
+        return None
+    run = steps if lengths is None else lengths.to(position).clamp_max(steps)
+    return (position + run) % skip.block_size
+
+
 class LoopResult(NamedTuple):
     """Result of a loop over time: outputs ``(T, B, H)``, last ``h`` ``(B, H)``, last ``c`` (None for a GRU).
 

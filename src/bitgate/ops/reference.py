@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bitgate.cells import coupled_lstm_step, forget_gate, gated_rnn_step, gru_step, lstm_step, step_skip
-from bitgate.ops.problem import LayerParameters, LoopResult, Matrix, Moments, Recurrence, noise_shape
+from bitgate.ops.problem import LayerParameters, LoopResult, Matrix, Moments, Recurrence, next_position, noise_shape
 
 _SMALLEST_VARIANCE = 1e-12
 """Keeps the gradient of the standard deviation finite where every weight of a row has settled."""
@@ -46,7 +46,7 @@ def run(
         noise = torch.randn(noise_shape(recurrence, x, params), dtype=x.dtype, device=x.device)
     draws = [None] * T if noise is None else noise.unbind(0)
     living = [None] * T if alive is None else alive.unbind(0)
-    ends, position = _block_ends(recurrence, position, lengths, T, x.device)
+    ends = _block_ends(recurrence, position, T, x.device)
     outputs = []
     # The input's part of all steps is one product; unbind makes one backward node instead of one a step.
     for t, projected in enumerate(_project_input(recurrence, x, params)):
@@ -59,21 +59,15 @@ def run(
         h = new_h if lives is None else torch.where(lives, new_h, h)
         c = new_c if lives is None or c is None or new_c is None else torch.where(lives, new_c, c)
         outputs.append(h if lives is None else torch.where(lives, h, torch.zeros_like(h)))
-    return LoopResult(torch.stack(outputs), h, c, anchor, position)
+    return LoopResult(torch.stack(outputs), h, c, anchor, next_position(recurrence.skip, position, lengths, T))
 
 
-def _block_ends(
-    recurrence: Recurrence, position: Tensor | None, lengths: Tensor | None, T: int, device: torch.device
-) -> tuple[list[Tensor | None], Tensor | None]:
-    """For each step the sequences ``(B, 1)`` whose block ends there (None: of no sequence), and the last position."""
+def _block_ends(recurrence: Recurrence, position: Tensor | None, T: int, device: torch.device) -> list[Tensor | None]:
+    """For each step the sequences ``(B, 1)`` whose block ends there; None where of no sequence."""
     if position is None or recurrence.skip is None:
-        return [None] * T, None
-    size = recurrence.skip.block_size
-    counts = position.cpu() + torch.arange(1, T + 1).unsqueeze(1)
-    ends = counts % size == 0
-    run_steps = torch.full_like(position, T) if lengths is None else lengths.to(position).clamp_max(T)
-    found = [end.unsqueeze(1).to(device) if has_any else None for end, has_any in zip(ends, ends.any(1), strict=True)]
-    return found, (position + run_steps) % size
+        return [None] * T
+    ends = (position.cpu() + torch.arange(1, T + 1).unsqueeze(1)) % recurrence.skip.block_size == 0
+    return [end.unsqueeze(1).to(device) if has_any else None for end, has_any in zip(ends, ends.any(1), strict=True)]
 
 
 def product(x: Tensor, weight: Matrix, bias: Tensor | None) -> Matrix:

@@ -10,15 +10,16 @@
 #include <string.h>
 
 #include "bg_train_product.h"
+#include "bg_train_shared.h"
 #include "bg_train_vector.h"
 
 enum { CHUNK_ROWS = 64, MOST_SHARDS = 64 };
 
-/* Row blocks of the panels: those of the cell; of a GRU n (input's part), r, z, n (hidden state's part), so that the
+/* Row blocks of the panels: those of the weights; of a GRU n (input's part), r, z, n (hidden state's part), so that the
  * three of x and the three of h lie together. */
-static int n_blocks(const bg_train_layer *l) { return l->cell == BG_TRAIN_COUPLED_LSTM ? 3 : 4; }
 static int is_gru(const bg_train_layer *l) { return l->cell == BG_TRAIN_GRU; }
-static int64_t gate_panels(const bg_train_layer *l) { return bg_train_n_gates(l->cell) * l->padded / LINE; }
+static int n_blocks(const bg_train_layer *l) { return is_gru(l) ? 4 : l->projections; }
+static int64_t gate_panels(const bg_train_layer *l) { return l->projections * l->padded / LINE; }
 static int64_t input_lines(const bg_train_layer *l) { return (l->inputs + LINE - 1) / LINE; }
 
 static int n_sides(const bg_train_layer *l) { return l->v_hh ? 2 : 1; } /* means and variances */
@@ -51,6 +52,8 @@ typedef struct {
     panels grads;          /* of pre-activations, or of their variances */
     real *x, *h;           /* inputs of w_ih and w_hh, packed; squared for the variances */
     real *sums_x, *sums_h; /* gradients of [w_ih, bias] and [w_hh, bias] */
+    unit_sums units;       /* those of scales, biases and the skip, likewise sums over steps */
+    unsigned char *ends;   /* a byte for every sequence */
 } scratch;
 
 static int needs_weights(const bg_train_backward *p) {
@@ -65,7 +68,9 @@ static int64_t rows_of_chunk(int64_t sequences) {
 
 static int64_t side_length(const bg_train_layer *l, int64_t capacity) {
     const int64_t inputs = (n_tiles(l->inputs) + n_tiles(l->hidden)) * LINE_ROWS;
-    return n_blocks(l) * l->padded * capacity + inputs * (gate_panels(l) * LINE + capacity);
+    const int64_t flags = capacity; /* far more than a byte a sequence, in whole lines */
+    return n_blocks(l) * l->padded * capacity + inputs * (gate_panels(l) * LINE + capacity) + unit_sums_length(l) +
+           flags;
 }
 
 static scratch lay_out(const bg_train_layer *l, void *work, int64_t sequences, int side) {
@@ -74,8 +79,10 @@ static scratch lay_out(const bg_train_layer *l, void *work, int64_t sequences, i
     scratch s = {.grads = {(real *)work + side * side_length(l, capacity), capacity}};
     s.sums_x = s.grads.data + n_blocks(l) * l->padded * capacity;
     s.sums_h = s.sums_x + x * gate_panels(l) * LINE;
-    s.x = s.sums_h + h * gate_panels(l) * LINE;
+    s.units = find_unit_sums(l, s.sums_h + h * gate_panels(l) * LINE);
+    s.x = s.units.scale + unit_sums_length(l);
     s.h = s.x + x * capacity;
+    s.ends = (unsigned char *)(s.h + h * capacity);
     return s;
 }
 
@@ -91,6 +98,11 @@ typedef struct {
     const real *state;                                /* c before the step; of a GRU h before it */
     real *grad_h, *grad_c;
     panels preact, var;
+    const real *shared, *h, *anchor; /* projections; h before the step, and before a block that ends with it */
+    real *grad_anchor;
+    const unsigned char *ends; /* of the sequences from `first` on */
+    int64_t first;
+    unit_sums units;
     int64_t shift; /* from a sequence to its row in the panels */
 } grad_view;
 
@@ -113,21 +125,39 @@ INLINE vec read_grad_h(const grad_view *s, int64_t at) {
     return s->grad_output ? grad + load(s->grad_output + at) : grad;
 }
 
-INLINE void lstm_grad(const bg_train_layer *l, const grad_view *s, int64_t row, int64_t j, const int is_coupled) {
+INLINE void lstm_grad(const bg_train_layer *l, const grad_view *s, int64_t row, int64_t j, const int is_coupled,
+                      const int is_shared) {
     const int64_t at = row * l->padded + j, Hp = l->padded;
     const int64_t at_i = row * (4 - is_coupled) * Hp + j, at_f = at_i + Hp;
     const int64_t at_g = at_i + (2 - is_coupled) * Hp, at_o = at_g + Hp;
     vec i = load(s->gates + at_i), g = load(s->gates + at_g), o = load(s->gates + at_o);
     vec squashed = load(s->extra + at), c = load(s->state + at), grad_h = read_grad_h(s, at);
-    vec grad_c = load(s->grad_c + at) + grad_h * o * (1 - squashed * squashed);
-    vec f = is_coupled ? 1 - i : load(s->gates + at_f);
-    put(s, l, 0, 0, row, j, grad_c * (is_coupled ? g - c : g) * read_slope(s, at_i, i, 0));
-    if (!is_coupled) {
-        put(s, l, 1, 1, row, j, grad_c * c * read_slope(s, at_f, f, 0));
+    vec f = is_coupled ? 1 - i : load(s->gates + at_f), grad_f = splat(0), grads[BG_TRAIN_MAX_GATES];
+    if (l->skip == BG_TRAIN_BLOCK_SKIP && s->ends[row - s->first]) {
+        grad_h = block_skip_grad(l, s->units, j, grad_h, s->anchor + at, s->grad_anchor + at);
+    } else if (l->skip > BG_TRAIN_BLOCK_SKIP) {
+        vec before, h = load(s->h + at);
+        grad_h = step_skip_grad(l, s->units, j, grad_h, f, o * squashed, h, &grad_f, &before);
+        store(s->grad_h + at, before);
     }
-    put(s, l, 2 - is_coupled, 2 - is_coupled, row, j, grad_c * i * read_slope(s, at_g, g, 1));
-    put(s, l, 3 - is_coupled, 3 - is_coupled, row, j, grad_h * squashed * read_slope(s, at_o, o, 0));
+    vec grad_c = load(s->grad_c + at) + grad_h * o * (1 - squashed * squashed);
+    grad_f += grad_c * c;
+    grads[0] = (grad_c * g - (is_coupled ? grad_f : splat(0))) * read_slope(s, at_i, i, 0);
+    if (!is_coupled) {
+        grads[1] = grad_f * read_slope(s, at_f, f, 0);
+    }
+    grads[2 - is_coupled] = grad_c * i * read_slope(s, at_g, g, 1);
+    grads[3 - is_coupled] = grad_h * squashed * read_slope(s, at_o, o, 0);
     store(s->grad_c + at, grad_c * f);
+    if (is_shared) {
+        vec of_u[BG_TRAIN_MAX_GATES];
+        gather(l, s->units, s->shared + row * l->projections * l->padded, j, grads, of_u);
+        for (int p = 0; p < l->projections; ++p) {
+            put(s, l, p, p, row, j, of_u[p]);
+        }
+    } else {
+        UNROLL for (int k = 0; k < 4 - is_coupled; ++k) { put(s, l, k, k, row, j, grads[k]); }
+    }
 }
 
 INLINE void gru_grad(const bg_train_layer *l, const grad_view *s, int64_t row, int64_t j) {
@@ -150,11 +180,15 @@ INLINE void gru_grad(const bg_train_layer *l, const grad_view *s, int64_t row, i
     }
 
 static void lstm_elements(const bg_train_layer *l, const grad_view *s, int64_t first, int64_t last) {
-    ELEMENTS(lstm_grad(l, s, row, j, 0))
+    ELEMENTS(lstm_grad(l, s, row, j, 0, 0))
 }
 
 static void coupled_elements(const bg_train_layer *l, const grad_view *s, int64_t first, int64_t last) {
-    ELEMENTS(lstm_grad(l, s, row, j, 1))
+    ELEMENTS(lstm_grad(l, s, row, j, 1, 0))
+}
+
+static void shared_elements(const bg_train_layer *l, const grad_view *s, int64_t first, int64_t last) {
+    ELEMENTS(lstm_grad(l, s, row, j, l->cell == BG_TRAIN_COUPLED_LSTM, 1))
 }
 
 static void gru_elements(const bg_train_layer *l, const grad_view *s, int64_t first, int64_t last) {
@@ -175,7 +209,7 @@ static void grad_products(const bg_train_backward *p, const grad_view *s, const 
     const matrix grad_h = {s->grad_h + first * l->padded, l->padded, l->padded};
     const factors mean = {panels_of_h(l, s->preact), at, n_panels, packed};
     const factors var = {panels_of_h(l, s->var), at, n_panels, packed + length};
-    product(grad_h, rows, &mean, &var, s->ratios ? &state : NULL, is_gru(l));
+    product(grad_h, rows, &mean, &var, s->ratios ? &state : NULL, is_gru(l) || l->skip > BG_TRAIN_BLOCK_SKIP);
     if (p->grad_x) {
         const int64_t size = input_lines(l) * LINE, skipped = l->padded * n_panels * LINE;
         const int64_t row = t * l->batch + first;
@@ -197,6 +231,8 @@ static void grad_step(const bg_train_backward *p, const scratch *w, const real *
     const bg_train_layer *l = &p->layer;
     const int64_t size = l->batch * l->padded, n_gates = bg_train_n_gates(l->cell);
     const real *h = before(l->output, l->h_0, t, size);
+    static void (*const elements[])(const bg_train_layer *, const grad_view *, int64_t, int64_t) = {
+        lstm_elements, coupled_elements, gru_elements};
     const grad_view s = {
         .grad_output = p->grad_output ? (const real *)p->grad_output + t * size : NULL,
         .gates = (const real *)l->gates + t * n_gates * size,
@@ -208,9 +244,17 @@ static void grad_step(const bg_train_backward *p, const scratch *w, const real *
         .grad_c = p->grad_c,
         .preact = w[0].grads,
         .var = w[l->v_hh ? 1 : 0].grads,
+        .shared = l->gate_scale ? (const real *)l->shared + t * l->projections * size : NULL,
+        .h = h,
+        .anchor = anchor_before(l, t),
+        .grad_anchor = p->grad_anchor,
+        .ends = w[0].ends,
+        .first = first,
+        .units = w[0].units,
         .shift = at - first,
     };
-    (l->cell == BG_TRAIN_LSTM ? lstm_elements : is_gru(l) ? gru_elements : coupled_elements)(l, &s, first, last);
+    mark_ends(l, w[0].ends, t, first, last);
+    (l->gate_scale ? shared_elements : elements[l->cell])(l, &s, first, last);
     grad_products(p, &s, packed, h, t, first, last - first);
 }
 
@@ -265,7 +309,7 @@ static void backward(const void *params, const void *packed, void *work, int64_t
 static void backward_finish(const void *params, void *const *works, int shards) {
     const bg_train_backward *p = params;
     const bg_train_layer *l = &p->layer;
-    real *sums_x[MOST_SHARDS], *sums_h[MOST_SHARDS];
+    real *sums_x[MOST_SHARDS], *sums_h[MOST_SHARDS], *units[MOST_SHARDS];
     for (int side = 0; needs_weights(p) && side < n_sides(l); ++side) {
         for (int k = 0; k < shards; ++k) {
             const int64_t sequences = l->batch * (k + 1) / shards - l->batch * k / shards;
@@ -273,9 +317,18 @@ static void backward_finish(const void *params, void *const *works, int shards) 
             sums_x[k] = w.sums_x;
             sums_h[k] = w.sums_h;
         }
-        unpack_sums(side ? p->grad_v_ih : p->grad_w_ih, side ? NULL : p->grad_bias_ih, sums_x, shards, l->inputs, l,
-                    is_gru(l) ? 2 : 0);
+        unpack_sums(side ? p->grad_v_ih : p->grad_w_ih, side || l->gate_scale ? NULL : p->grad_bias_ih, sums_x, shards,
+                    l->inputs, l, is_gru(l) ? 2 : 0);
         unpack_sums(side ? p->grad_v_hh : p->grad_w_hh, side ? NULL : p->grad_bias_hh, sums_h, shards, l->hidden, l, 0);
+    }
+    void *const to[3] = {p->grad_gate_scale, l->gate_scale ? p->grad_bias_ih : NULL, p->grad_alpha};
+    for (int kind = 0; kind < 3; ++kind) {
+        for (int k = 0; k < shards; ++k) {
+            const int64_t sequences = l->batch * (k + 1) / shards - l->batch * k / shards;
+            const unit_sums found = lay_out(l, works[k], sequences, 0).units;
+            units[k] = kind == 0 ? found.scale : kind == 1 ? found.bias : found.alpha;
+        }
+        unpack_unit_sums(to[kind], units, shards, kind == 2 ? 1 : bg_train_n_gates(l->cell), l);
     }
 }
 

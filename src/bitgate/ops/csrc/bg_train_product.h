@@ -109,12 +109,12 @@ static void product(matrix out, int64_t rows, const factors *mean, const factors
     }
 }
 
-/* Packs w (G H, columns) for product: for each line of columns (G Hp, LINE); from block `turn` on, cyclically. */
+/* Packs w (P H, columns) for product: for each line of columns (P Hp, LINE); from block `turn` on, cyclically. */
 static real *pack_lines(real *to, const real *w, int64_t columns, const bg_train_layer *l, int turn) {
-    const int n_gates = bg_train_n_gates(l->cell);
+    const int P = l->projections;
     for (int64_t line = 0; line < columns; line += LINE) {
-        for (int g = 0; g < n_gates; ++g) {
-            const real *block = w + (g + turn) % n_gates * l->hidden * columns;
+        for (int g = 0; g < P; ++g) {
+            const real *block = w + (g + turn) % P * l->hidden * columns;
             for (int64_t row = 0; row < l->padded; ++row) {
                 for (int64_t j = line; j < line + LINE; ++j) {
                     *to++ = row < l->hidden && j < columns ? block[row * columns + j] : 0;
@@ -156,14 +156,14 @@ static void add_outer_products(real *sums, const real *inputs, int64_t columns, 
     }
 }
 
-/* Sum over shards of one group into w (G H, columns) and bias (G H,), either of which may be NULL. Row block g of
- * the group is block (g + turn) mod G of the weights. */
+/* Sum over shards of one group into w (P H, columns) and bias (P H,), either of which may be NULL. Row block g of
+ * the group is block (g + turn) mod P of the weights. */
 static void unpack_sums(real *w, real *bias, real *const *sums, int shards, int64_t columns, const bg_train_layer *l,
                         int turn) {
-    const int n_gates = bg_train_n_gates(l->cell);
-    const int64_t n_panels = n_gates * l->padded / LINE;
-    for (int64_t row = 0; row < n_gates * l->hidden; ++row) {
-        const int64_t g = row / l->hidden, to = (g + turn) % n_gates * l->hidden + row % l->hidden;
+    const int P = l->projections;
+    const int64_t n_panels = P * l->padded / LINE;
+    for (int64_t row = 0; row < P * l->hidden; ++row) {
+        const int64_t g = row / l->hidden, to = (g + turn) % P * l->hidden + row % l->hidden;
         const int64_t at = g * l->padded + row % l->hidden;
         for (int64_t k = 0; k <= columns; ++k) {
             const int64_t tile = k / LINE_ROWS * n_panels + at / LINE;
