@@ -39,6 +39,7 @@ def recurrent_layer_backward(
     v_ih: Tensor | None,
     v_hh: Tensor | None,
     gate_scale: Tensor | None,
+    bias: Tensor | None,
     alpha: Tensor | None,
     anchor: Tensor | None,
     position: Tensor | None,
@@ -72,7 +73,7 @@ def recurrent_layer_backward(
         for name, shape, need in zip(_PARAMETERS, shapes, needs[3:11], strict=True)
     }
     to = [call.address(f"grad_{n}", params[n], *shape) for n, shape in zip(_PARAMETERS, shapes, strict=True)]
-    arrays = read_arrays(H, w_hh, v_hh, h, c, gate_scale, alpha, anchor, position, lengths)
+    arrays = read_arrays(H, w_hh, v_hh, h, c, gate_scale, bias, alpha, anchor, position, lengths)
     call.backward(
         call.layer(arrays, named(pad(output, Hp), (gates, slopes, cells, extra, ratios, shared))),
         call.address("x", x, T, B, call.inputs),
@@ -106,6 +107,7 @@ def _(
     v_ih: Tensor | None,
     v_hh: Tensor | None,
     gate_scale: Tensor | None,
+    bias: Tensor | None,
     alpha: Tensor | None,
     anchor: Tensor | None,
     position: Tensor | None,
@@ -131,9 +133,9 @@ def _(
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    x, h, c, w_ih, w_hh, _, _, v_ih, v_hh, gate_scale, alpha, anchor, _, position, lengths, *options, _ = inputs
+    x, h, c, w_ih, w_hh, bias, _, v_ih, v_hh, gate_scale, alpha, anchor, _, position, lengths, *options, _ = inputs
     outputs, _, _, _, *saved = output
-    given = (x, h, c, w_ih, w_hh, v_ih, v_hh, gate_scale, alpha, anchor, position, lengths)
+    given = (x, h, c, w_ih, w_hh, v_ih, v_hh, gate_scale, bias, alpha, anchor, position, lengths)
     ctx.save_for_backward(*given, outputs, *saved)
     ctx.options = options
     ctx.set_materialize_grads(False)

@@ -141,8 +141,8 @@ class Call:
         """The tuple that csrc/bg_train_module.c reads into ``bg_train_layer``.
 
         Args:
-            arrays: what the layer reads, by its names there: w_hh, v_hh, h_0, c_0, lengths, gate_scale, alpha,
-                position, anchor_0; None or no entry for what is not there.
+            arrays: what the layer reads, by its names there: w_hh, v_hh, h_0, c_0, lengths, gate_scale, bias,
+                alpha, position, anchor_0; None or no entry for what is not there.
             kept: what the forward pass writes, likewise.
         """
         T, B, Hp, kind = self.steps, self.batch, self.padded, self.kind
@@ -169,6 +169,7 @@ class Call:
             skip_kind,
             block,
             self.address("gate_scale", arrays.get("gate_scale"), G, Hp),
+            self.address("bias", arrays.get("bias"), G, Hp),
             self.address("alpha", arrays.get("alpha"), Hp),
             self.address("position", arrays.get("position"), B, dtype=torch.int64),
             self.address("anchor_0", arrays.get("anchor_0"), B, Hp),

@@ -60,8 +60,10 @@ def _empty_saved(x: Tensor, hidden: int, kind: Recurrence, keep: bool, is_random
     size = padded_size(hidden, x.dtype)
     wide, narrow = (steps, batch, kind.n_gates, size), (steps, batch, size)
     drawn, shared = ((steps, batch, n, size) for n in (kind.n_preacts, kind.n_projections))
-    has_shared = keep and kind.sharing is not None
-    wanted = (keep, keep and any(kind.gates), keep and kind.cell != "gru", keep, keep and is_random, has_shared)
+    is_shared = kind.sharing is not None
+    own = keep and not is_shared
+    has_cells = keep and kind.cell != "gru"
+    wanted = (own, own and any(kind.gates), has_cells, own, keep and is_random, keep and is_shared)
     shapes = (wide, wide, narrow, narrow, drawn, shared)
     return tuple(x.new_empty(s if want else (0,)) for s, want in zip(shapes, wanted, strict=True))  # type: ignore[return-value]
 
@@ -73,6 +75,7 @@ def read_arrays(
     h: Tensor,
     c: Tensor | None,
     gate_scale: Tensor | None,
+    bias: Tensor | None,
     alpha: Tensor | None,
     anchor: Tensor | None,
     position: Tensor | None,
@@ -86,6 +89,7 @@ def read_arrays(
         "h_0": pad(h, padded),
         "c_0": None if c is None else pad(c, padded),
         "gate_scale": None if gate_scale is None else pad(gate_scale.reshape(-1, hidden), padded),
+        "bias": None if gate_scale is None or bias is None else pad(bias.reshape(-1, hidden), padded),
         "alpha": None if alpha is None else pad(alpha, padded),
         "anchor_0": None if anchor is None else pad(anchor, padded),
         "position": contiguous(position),
@@ -137,7 +141,7 @@ def recurrent_layer(
     check_random(v_ih, v_hh, noise)
     call = Call(decode(cell, levels, sharing, skip), x, h.shape[1])
     T, B, H, Hp = call.steps, call.batch, call.hidden, call.padded
-    arrays = read_arrays(H, w_hh, v_hh, h, c, gate_scale, alpha, anchor, position, lengths)
+    arrays = read_arrays(H, w_hh, v_hh, h, c, gate_scale, bias_ih, alpha, anchor, position, lengths)
     x, output = x.contiguous(), x.new_empty(T, B, Hp)
     last = [None if start is None else torch.empty_like(start) for start in (arrays[k] for k in _STARTS)]
     saved = _empty_saved(x, H, call.kind, keep, v_hh is not None)

@@ -8,8 +8,8 @@
  * w x + b + sqrt(v x^2) noise. A of them: those of the gates, of a GRU r, z, n of the input, n of the hidden state.
  *
  * The weights have P blocks of rows. P = G, or with gate_scale (lstm and coupled) gates share projections: the
- * pre-activation of gate g is gate_scale_g u_p + bias_g, u_p = w_p [x; h] that of p = sharing[g]. Then A = P, and the
- * bias is one, bias_ih. Additive skips (docs/theory.md) go with the same two cells.
+ * pre-activation of gate g is gate_scale_g u_p + bias_g, u_p = w_p [x; h] that of p = sharing[g]. Then A = P, and of
+ * the gates only u is kept: the way back computes them anew, for less than it costs to store them. Additive skips (docs/theory.md) go with the same two cells.
  */
 #ifndef BG_TRAIN_H
 #define BG_TRAIN_H
@@ -33,18 +33,19 @@ typedef struct {
     int skip;
     int64_t block;                         /* steps of a block, for a block skip */
     const void *gate_scale;                /* (G, Hp) padded, or NULL */
+    const void *bias;                      /* (G, Hp) padded, beside gate_scale, or NULL */
     const void *alpha;                     /* (Hp) padded, factor of the skip, or NULL */
     const int64_t *position;               /* (B,) steps run in the block before, for a block skip */
     const void *anchor_0;                  /* (B, Hp) padded, h where that block began */
     const void *w_hh, *v_hh;               /* (P H, H); v_hh NULL: plain weights, here and in all that follows */
     const void *h_0, *c_0;                 /* (B, Hp) padded; c_0 NULL for a GRU */
     void *output;                          /* (T, B, Hp): written forward, read backward; zero behind the ends */
-    void *gates;                           /* (T, B, G, Hp) values of the gates; NULL forward: keep nothing */
+    void *gates;                           /* (T, B, G, Hp) values of the gates; NULL forward: not kept */
     void *slopes;                          /* (T, B, G, Hp) their (pseudo-)derivatives; NULL where all are smooth */
     void *cells;                           /* (T, B, Hp) c of every step; NULL for a GRU */
     void *extra;                           /* (T, B, Hp) tanh(c); for a GRU the hidden state's part of n */
     void *ratios;                          /* (T, B, A, Hp) d preact / d variance, NULL for plain weights */
-    void *shared;                          /* (T, B, P, Hp) u, if there is gate_scale and something is kept */
+    void *shared;                          /* (T, B, P, Hp) u, of gates that share, likewise */
 } bg_train_layer;
 
 typedef struct {

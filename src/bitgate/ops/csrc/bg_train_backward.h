@@ -95,6 +95,7 @@ static int64_t backward_work_size(const void *params, int64_t sequences) {
 typedef struct {
     const real *grad_output, *gates, *slopes, *extra; /* grad_output and slopes may be NULL */
     const real *ratios;                               /* NULL for plain weights */
+    const real *cells;                                /* c behind the step, if gates share */
     const real *state;                                /* c before the step; of a GRU h before it */
     real *grad_h, *grad_c;
     panels preact, var;
@@ -125,14 +126,29 @@ INLINE vec read_grad_h(const grad_view *s, int64_t at) {
     return s->grad_output ? grad + load(s->grad_output + at) : grad;
 }
 
+/* Values of the gates of one sequence, their slopes and tanh(c), from what was kept. */
+INLINE vec read_gates(const bg_train_layer *l, const grad_view *s, int64_t row, int64_t j, vec *gates, vec *slopes,
+                      const int is_coupled, const int is_shared) {
+    const int n_gates = 4 - is_coupled;
+    if (is_shared) {
+        open_gates(l, s->shared + row * l->projections * l->padded, j, gates, slopes);
+        return vec_tanh(load(s->cells + row * l->padded + j));
+    }
+    UNROLL for (int g = 0; g < n_gates; ++g) {
+        const int64_t at = (row * n_gates + g) * l->padded + j;
+        gates[g] = load(s->gates + at);
+        slopes[g] = read_slope(s, at, gates[g], g == n_gates - 2);
+    }
+    return load(s->extra + row * l->padded + j);
+}
+
 INLINE void lstm_grad(const bg_train_layer *l, const grad_view *s, int64_t row, int64_t j, const int is_coupled,
                       const int is_shared) {
-    const int64_t at = row * l->padded + j, Hp = l->padded;
-    const int64_t at_i = row * (4 - is_coupled) * Hp + j, at_f = at_i + Hp;
-    const int64_t at_g = at_i + (2 - is_coupled) * Hp, at_o = at_g + Hp;
-    vec i = load(s->gates + at_i), g = load(s->gates + at_g), o = load(s->gates + at_o);
-    vec squashed = load(s->extra + at), c = load(s->state + at), grad_h = read_grad_h(s, at);
-    vec f = is_coupled ? 1 - i : load(s->gates + at_f), grad_f = splat(0), grads[BG_TRAIN_MAX_GATES];
+    const int64_t at = row * l->padded + j;
+    vec gates[BG_TRAIN_MAX_GATES], slopes[BG_TRAIN_MAX_GATES], grads[BG_TRAIN_MAX_GATES], grad_f = splat(0);
+    const vec squashed = read_gates(l, s, row, j, gates, slopes, is_coupled, is_shared);
+    const vec i = gates[0], f = is_coupled ? 1 - i : gates[1], g = gates[2 - is_coupled], o = gates[3 - is_coupled];
+    vec c = load(s->state + at), grad_h = read_grad_h(s, at);
     if (l->skip == BG_TRAIN_BLOCK_SKIP && s->ends[row - s->first]) {
         grad_h = block_skip_grad(l, s->units, j, grad_h, s->anchor + at, s->grad_anchor + at);
     } else if (l->skip > BG_TRAIN_BLOCK_SKIP) {
@@ -142,12 +158,12 @@ INLINE void lstm_grad(const bg_train_layer *l, const grad_view *s, int64_t row, 
     }
     vec grad_c = load(s->grad_c + at) + grad_h * o * (1 - squashed * squashed);
     grad_f += grad_c * c;
-    grads[0] = (grad_c * g - (is_coupled ? grad_f : splat(0))) * read_slope(s, at_i, i, 0);
+    grads[0] = (grad_c * g - (is_coupled ? grad_f : splat(0))) * slopes[0];
     if (!is_coupled) {
-        grads[1] = grad_f * read_slope(s, at_f, f, 0);
+        grads[1] = grad_f * slopes[1];
     }
-    grads[2 - is_coupled] = grad_c * i * read_slope(s, at_g, g, 1);
-    grads[3 - is_coupled] = grad_h * squashed * read_slope(s, at_o, o, 0);
+    grads[2 - is_coupled] = grad_c * i * slopes[2 - is_coupled];
+    grads[3 - is_coupled] = grad_h * squashed * slopes[3 - is_coupled];
     store(s->grad_c + at, grad_c * f);
     if (is_shared) {
         vec of_u[BG_TRAIN_MAX_GATES];
@@ -235,9 +251,10 @@ static void grad_step(const bg_train_backward *p, const scratch *w, const real *
         lstm_elements, coupled_elements, gru_elements};
     const grad_view s = {
         .grad_output = p->grad_output ? (const real *)p->grad_output + t * size : NULL,
-        .gates = (const real *)l->gates + t * n_gates * size,
+        .gates = l->gates ? (const real *)l->gates + t * n_gates * size : NULL,
         .slopes = l->slopes ? (const real *)l->slopes + t * n_gates * size : NULL,
-        .extra = (const real *)l->extra + t * size,
+        .extra = l->extra ? (const real *)l->extra + t * size : NULL,
+        .cells = l->cells ? (const real *)l->cells + t * size : NULL,
         .ratios = l->v_hh ? (const real *)l->ratios + t * n_blocks(l) * size : NULL,
         .state = is_gru(l) ? h : before(l->cells, l->c_0, t, size),
         .grad_h = p->grad_h,

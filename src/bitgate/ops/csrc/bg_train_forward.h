@@ -154,8 +154,10 @@ INLINE void lstm_end(const bg_train_layer *l, const step_view *s, int64_t row, c
     }
     store(s->c + at, c);
     store(s->output + at, h);
-    if (s->gates) {
+    if (s->cells) {
         store(s->cells + at, c);
+    }
+    if (s->extra) {
         store(s->extra + at, squashed);
     }
 }
@@ -189,7 +191,7 @@ INLINE void tile(const bg_train_layer *l, const step_view *s, int64_t inputs, co
         const int64_t row = s->row + r;
         vec preact[4], *of = acc[r];
         if (is_shared) {
-            spread(l, s->bias, s->shared ? s->shared + row * N * l->padded : NULL, s->unit, acc[r], preact, N);
+            spread_kept(l, s->shared ? s->shared + row * N * l->padded : NULL, s->unit, acc[r], preact, N);
             of = preact;
         }
         if (A != N) {

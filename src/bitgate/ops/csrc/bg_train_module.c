@@ -9,19 +9,20 @@ typedef unsigned long long address;
 static const void *pointer(address a) { return (const void *)(uintptr_t)a; }
 
 /* (cell, T, B, I, H, Hp, levels of 4, edges of 4, lengths, w_hh, v_hh, h_0, c_0, output, gates, slopes, cells, extra,
- * ratios, P, sharing of 4, skip, block, gate_scale, alpha, position, anchor_0, shared) */
+ * ratios, P, sharing of 4, skip, block, gate_scale, bias, alpha, position, anchor_0,
+ * shared) */
 static int read_layer(PyObject *tuple, bg_train_layer *l) {
     long long sizes[5], block;
-    address e[4], a[11], b[5];
-    if (!PyArg_ParseTuple(tuple, "iLLLLL(iiii)(KKKK)KKKKKKKKKKKi(iiii)iLKKKKK", &l->cell, &sizes[0], &sizes[1], &sizes[2], &sizes[3],
+    address e[4], a[11], b[6];
+    if (!PyArg_ParseTuple(tuple, "iLLLLL(iiii)(KKKK)KKKKKKKKKKKi(iiii)iLKKKKKK", &l->cell, &sizes[0], &sizes[1], &sizes[2], &sizes[3],
                           &sizes[4], &l->levels[0], &l->levels[1], &l->levels[2], &l->levels[3], &e[0], &e[1], &e[2],
                           &e[3], &a[0], &a[1], &a[2], &a[3], &a[4], &a[5], &a[6], &a[7], &a[8], &a[9], &a[10],
                           &l->projections, &l->sharing[0], &l->sharing[1], &l->sharing[2], &l->sharing[3], &l->skip,
-                          &block, &b[0], &b[1], &b[2], &b[3], &b[4])) {
+                          &block, &b[0], &b[1], &b[2], &b[3], &b[4], &b[5])) {
         return 0;
     }
-    l->block = block, l->gate_scale = pointer(b[0]), l->alpha = pointer(b[1]), l->position = pointer(b[2]);
-    l->anchor_0 = pointer(b[3]), l->shared = (void *)pointer(b[4]);
+    l->block = block, l->gate_scale = pointer(b[0]), l->bias = pointer(b[1]), l->alpha = pointer(b[2]);
+    l->position = pointer(b[3]), l->anchor_0 = pointer(b[4]), l->shared = (void *)pointer(b[5]);
     l->steps = sizes[0], l->batch = sizes[1], l->inputs = sizes[2], l->hidden = sizes[3], l->padded = sizes[4];
     for (int g = 0; g < 4; ++g) {
         l->edges[g] = pointer(e[g]);

@@ -8,20 +8,41 @@
 
 #include "bg_train_vector.h"
 
-/* Pre-activations of all gates for one vector of units, from their P shared projections. */
-INLINE void spread(const bg_train_layer *l, const real *bias, real *kept, int64_t unit, const vec *u, vec *preact,
-                   const int P) {
+/* Pre-activations of all gates for one vector of units from their shared projections `u`. One function for both passes:
+ * the backward pass computes the gates anew and must find the same ones. */
+static __attribute__((noinline)) void spread(const bg_train_layer *l, int64_t unit, const vec *u, vec *preact) {
     const int n_gates = bg_train_n_gates(l->cell);
-    vec copy[BG_TRAIN_MAX_GATES]; /* indexed at run time, as registers cannot be */
-    UNROLL for (int p = 0; p < P; ++p) {
-        copy[p] = u[p];
-        if (kept) {
-            store(kept + p * l->padded + unit, u[p]);
-        }
-    }
     for (int g = 0; g < n_gates; ++g) {
         const int64_t at = g * l->padded + unit;
-        preact[g] = load((const real *)l->gate_scale + at) * copy[l->sharing[g]] + load(bias + at);
+        preact[g] = load((const real *)l->gate_scale + at) * u[l->sharing[g]];
+        if (l->bias) {
+            preact[g] += load((const real *)l->bias + at);
+        }
+    }
+}
+
+/* The same from accumulators, which are kept (NULL: not). */
+INLINE void spread_kept(const bg_train_layer *l, real *kept, int64_t unit, const vec *acc, vec *preact, const int P) {
+    vec u[BG_TRAIN_MAX_GATES]; /* indexed at run time, as registers cannot be */
+    UNROLL for (int p = 0; p < P; ++p) {
+        u[p] = acc[p];
+        if (kept) {
+            store(kept + p * l->padded + unit, acc[p]);
+        }
+    }
+    spread(l, unit, u, preact);
+}
+
+/* Values and (pseudo-)derivatives of the gates from what was kept of one sequence. */
+INLINE void open_gates(const bg_train_layer *l, const real *kept, int64_t unit, vec *gates, vec *slopes) {
+    const int n_gates = bg_train_n_gates(l->cell);
+    vec u[BG_TRAIN_MAX_GATES], preact[BG_TRAIN_MAX_GATES];
+    for (int p = 0; p < l->projections; ++p) {
+        u[p] = load(kept + p * l->padded + unit);
+    }
+    spread(l, unit, u, preact);
+    for (int g = 0; g < n_gates; ++g) {
+        gates[g] = activate(preact[g], l->edges[g], l->levels[g], g == n_gates - 2, &slopes[g]);
     }
 }
 
