@@ -13,7 +13,7 @@
 #include "bg_train_shared.h"
 #include "bg_train_vector.h"
 
-enum { CHUNK_ROWS = 64, MOST_SHARDS = 64 };
+enum { CHUNK_ROWS = 64, MOST_ROWS_OF_CHUNK = 256, LARGE_WEIGHTS = 1 << 20, LARGE_PANELS = 1 << 20, MOST_SHARDS = 64 };
 
 /* Row blocks of the panels: those of the weights; of a GRU n (input's part), r, z, n (hidden state's part), so that the
  * three of x and the three of h lie together. */
@@ -60,9 +60,17 @@ static int needs_weights(const bg_train_backward *p) {
     return p->grad_w_ih || p->grad_w_hh || p->grad_v_ih || p->grad_v_hh || p->grad_bias_ih || p->grad_bias_hh;
 }
 
-/* Room for whole steps of at least CHUNK_ROWS rows, in lines: what follows stays aligned. */
-static int64_t rows_of_chunk(int64_t sequences) {
-    const int64_t steps = sequences < CHUNK_ROWS ? CHUNK_ROWS / (sequences + !sequences) : 1;
+/* Rows after which the weights' gradients are added up. Where these do not stay in the cache from one chunk to the next,
+ * each costs a pass over them, so chunks are as large as panels may be. */
+static int64_t wanted_rows(const bg_train_layer *l) {
+    const int64_t row = n_blocks(l) * l->padded * (int64_t)sizeof(real), weights = row * (l->inputs + l->hidden);
+    const int64_t rows = LARGE_PANELS / row;
+    return weights <= LARGE_WEIGHTS || rows < CHUNK_ROWS ? CHUNK_ROWS : rows < MOST_ROWS_OF_CHUNK ? rows : MOST_ROWS_OF_CHUNK;
+}
+
+/* Room for whole steps of at least the wanted rows, in lines: what follows stays aligned. */
+static int64_t rows_of_chunk(const bg_train_layer *l, int64_t sequences) {
+    const int64_t rows = wanted_rows(l), steps = sequences < rows ? rows / (sequences + !sequences) : 1;
     return (sequences * steps + LINE) / LINE * LINE;
 }
 
@@ -74,7 +82,7 @@ static int64_t side_length(const bg_train_layer *l, int64_t capacity) {
 }
 
 static scratch lay_out(const bg_train_layer *l, void *work, int64_t sequences, int side) {
-    const int64_t capacity = rows_of_chunk(sequences);
+    const int64_t capacity = rows_of_chunk(l, sequences);
     const int64_t x = n_tiles(l->inputs) * LINE_ROWS, h = n_tiles(l->hidden) * LINE_ROWS;
     scratch s = {.grads = {(real *)work + side * side_length(l, capacity), capacity}};
     s.sums_x = s.grads.data + n_blocks(l) * l->padded * capacity;
@@ -88,7 +96,7 @@ static scratch lay_out(const bg_train_layer *l, void *work, int64_t sequences, i
 
 static int64_t backward_work_size(const void *params, int64_t sequences) {
     const bg_train_layer *l = &((const bg_train_backward *)params)->layer;
-    return n_sides(l) * side_length(l, rows_of_chunk(sequences)) * (int64_t)sizeof(real);
+    return n_sides(l) * side_length(l, rows_of_chunk(l, sequences)) * (int64_t)sizeof(real);
 }
 
 /* What one step reads and writes. */
@@ -216,24 +224,34 @@ static panels panels_of_h(const bg_train_layer *l, panels preact) {
     return preact;
 }
 
-/* The products of one step of `rows` sequences from `first` on; h is the step's input. */
-static void grad_products(const bg_train_backward *p, const grad_view *s, const real *packed, const real *h, int64_t t,
-                          int64_t first, int64_t rows) {
+/* The product of one step of `rows` sequences from `first` on that its predecessor waits for; h is the step's input. */
+static void grad_product(const bg_train_backward *p, const grad_view *s, const real *packed, const real *h, int64_t first,
+                         int64_t rows) {
     const bg_train_layer *l = &p->layer;
-    const int64_t n_panels = gate_panels(l), at = first + s->shift, length = packed_length(p);
+    const int64_t n_panels = gate_panels(l), at = first + s->shift;
     const matrix state = {(real *)h + first * l->padded, l->padded, l->padded};
     const matrix grad_h = {s->grad_h + first * l->padded, l->padded, l->padded};
     const factors mean = {panels_of_h(l, s->preact), at, n_panels, packed};
-    const factors var = {panels_of_h(l, s->var), at, n_panels, packed + length};
-    product(grad_h, rows, &mean, &var, s->ratios ? &state : NULL, is_gru(l) || l->skip > BG_TRAIN_BLOCK_SKIP);
-    if (p->grad_x) {
-        const int64_t size = input_lines(l) * LINE, skipped = l->padded * n_panels * LINE;
-        const int64_t row = t * l->batch + first;
-        const matrix x = {(real *)p->x + row * l->inputs, l->inputs, l->inputs};
-        const matrix grad_x = {(real *)p->grad_x + row * size, size, size};
-        const factors mean_x = {s->preact, at, n_panels, packed + skipped};
-        const factors var_x = {s->var, at, n_panels, packed + length + skipped};
-        product(grad_x, rows, &mean_x, &var_x, s->ratios ? &x : NULL, 0);
+    const factors var = {panels_of_h(l, s->var), at, n_panels, packed + packed_length(p)};
+    const int accumulate = is_gru(l) || l->skip > BG_TRAIN_BLOCK_SKIP;
+    product(grad_h, rows, &mean, &var, s->ratios ? &state : NULL, accumulate);
+}
+
+/* Gradients of x at the steps `from` down to `to`, whose rows fill the panels: a line of weights at a time for all. */
+static void grad_inputs(const bg_train_backward *p, const scratch *w, const real *packed, int64_t from, int64_t to,
+                        int64_t first, int64_t last) {
+    const bg_train_layer *l = &p->layer;
+    const int64_t n_panels = gate_panels(l), size = input_lines(l) * LINE, skipped = l->padded * n_panels * LINE;
+    for (int64_t line = 0; line < input_lines(l); ++line) {
+        for (int64_t t = from, at = 0; t >= to; --t) {
+            const int64_t count = bg_train_alive(l, first, last, t) - first, row = t * l->batch + first;
+            const matrix x = {(real *)p->x + row * l->inputs, l->inputs, l->inputs};
+            const matrix grad_x = {(real *)p->grad_x + row * size, size, size};
+            const factors mean = {w[0].grads, at, n_panels, packed + skipped};
+            const factors var = {w[l->v_hh ? 1 : 0].grads, at, n_panels, packed + packed_length(p) + skipped};
+            product_line(grad_x, count, &mean, &var, l->v_hh ? &x : NULL, 0, line);
+            at += count;
+        }
     }
 }
 
@@ -272,7 +290,7 @@ static void grad_step(const bg_train_backward *p, const scratch *w, const real *
     };
     mark_ends(l, w[0].ends, t, first, last);
     (l->gate_scale ? shared_elements : elements[l->cell])(l, &s, first, last);
-    grad_products(p, &s, packed, h, t, first, last - first);
+    grad_product(p, &s, packed, h, first, last - first);
 }
 
 /* Packs the inputs of one step's weights behind `rows` rows of earlier ones. */
@@ -299,7 +317,7 @@ static void backward(const void *params, const void *packed, void *work, int64_t
     const bg_train_layer *l = &p->layer;
     const int64_t row_size = input_lines(l) * LINE;
     scratch w[2];
-    int64_t rows = 0;
+    int64_t rows = 0, from = l->steps - 1; /* of the chunk: rows so far, the step it began with */
     for (int side = 0; side < n_sides(l); ++side) {
         w[side] = lay_out(l, work, last - first, side);
         memset(w[side].sums_x, 0, (size_t)((char *)w[side].x - (char *)w[side].sums_x));
@@ -311,15 +329,21 @@ static void backward(const void *params, const void *packed, void *work, int64_t
             real *behind = (real *)p->grad_x + (t * l->batch + alive) * row_size;
             memset(behind, 0, sizeof(real) * (size_t)((last - alive) * row_size));
         }
-        if (!needs_weights(p)) {
+        if (needs_weights(p)) {
+            keep_inputs(p, w, t, first, count, rows);
+        }
+        rows += count;
+        if (t > 0 && rows + last - first <= w->grads.capacity) {
             continue;
         }
-        keep_inputs(p, w, t, first, count, rows);
-        rows += count;
-        if (t == 0 || rows + last - first > w->grads.capacity) {
-            add_weights(l, w, rows);
-            rows = 0;
+        if (p->grad_x) {
+            grad_inputs(p, w, packed, from, t, first, last);
         }
+        if (needs_weights(p)) {
+            add_weights(l, w, rows);
+        }
+        rows = 0;
+        from = t - 1;
     }
 }
 

@@ -76,7 +76,7 @@ INLINE void multiply_twice(vec (*acc)[VECS], const matrix *of, int64_t line, int
 /* With `squares`: inputs whose squares the weights in `var` were multiplied with. */
 INLINE void product_tile(matrix out, const factors *mean, const factors *var, const matrix *squares, int64_t line,
                          int64_t row, int accumulate, const int R) {
-    vec acc[LINE_ROWS][VECS];
+    vec acc[MOST_LINE_ROWS][VECS];
     real *to = out.data + row * out.stride + line * LINE;
     load_lines(acc, accumulate && !squares ? to : NULL, out.stride, R);
     if (squares) {
@@ -92,20 +92,33 @@ INLINE void product_tile(matrix out, const factors *mean, const factors *var, co
     store_lines(acc, to, out.stride, R);
 }
 
-/* out = or += mean, and if `squares` is there 2 squares (elementwise) times var; whole lines. */
+/* One line of `out` = or += mean, and if `squares` is there 2 squares (elementwise) times var. Rows that are left over
+ * go in tiles as large as possible: with few accumulators every sum would wait for the one before. */
+static void product_line(matrix out, int64_t rows, const factors *mean, const factors *var, const matrix *squares,
+                         int accumulate, int64_t line) {
+    int64_t r = 0;
+    for (; r + LINE_ROWS <= rows; r += LINE_ROWS) {
+        product_tile(out, mean, var, squares, line, r, accumulate, LINE_ROWS);
+    }
+    for (; LINE_ROWS > 8 && r + 8 <= rows; r += 8) {
+        product_tile(out, mean, var, squares, line, r, accumulate, 8);
+    }
+    for (; LINE_ROWS > 4 && r + 4 <= rows; r += 4) {
+        product_tile(out, mean, var, squares, line, r, accumulate, 4);
+    }
+    for (; r + 2 <= rows; r += 2) {
+        product_tile(out, mean, var, squares, line, r, accumulate, 2);
+    }
+    for (; r < rows; ++r) {
+        product_tile(out, mean, var, squares, line, r, accumulate, 1);
+    }
+}
+
+/* All lines of it. */
 static void product(matrix out, int64_t rows, const factors *mean, const factors *var, const matrix *squares,
                     int accumulate) {
     for (int64_t line = 0; line * LINE < out.columns; ++line) {
-        int64_t r = 0;
-        for (; r + LINE_ROWS <= rows; r += LINE_ROWS) {
-            product_tile(out, mean, var, squares, line, r, accumulate, LINE_ROWS);
-        }
-        for (; r + 2 <= rows; r += 2) {
-            product_tile(out, mean, var, squares, line, r, accumulate, 2);
-        }
-        for (; r < rows; ++r) {
-            product_tile(out, mean, var, squares, line, r, accumulate, 1);
-        }
+        product_line(out, rows, mean, var, squares, accumulate, line);
     }
 }
 
