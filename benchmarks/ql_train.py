@@ -4,8 +4,8 @@ python benchmarks/ql_train.py                      H = I = 512, T = 512, batch 3
 python benchmarks/ql_train.py --seconds 3 --steps 64 --out quick.json
 
 Columns take turns, so that all see the same machine; a column's ratio is the median of its ratios to nn.LSTM of the
-same turn. The layer's input needs its gradient too, as behind an embedding. Beforehand every column of ours is compared with
-the reference loop on a short sequence, and a wrong kernel is not timed.
+same turn. The layer's input needs its gradient too, as behind an embedding. Beforehand every column of ours is compared
+with the reference loop on a short sequence, and a wrong kernel is not timed.
 """
 
 import argparse

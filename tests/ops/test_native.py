@@ -1,6 +1,6 @@
 """The C kernel against the reference: outputs, states and all gradients, on every path this processor has."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
@@ -128,6 +128,91 @@ def test_every_backend_draws_the_same_from_the_same_seed(problem: Problem, monke
         torch.manual_seed(4)
         found.append(problem.with_gradients(backend))
     assert_parity(*found)
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [
+        Problem("lstm", (0, 0, 0, 0)),
+        Problem("gru", (0, 0, 0)),
+        Problem("lstm", (0, 0, 0, 0), sharing=(0, 0, 1, 0), skip=Skip("block", 4)),
+        Problem("coupled_lstm", (0, 0, 0), sharing=(0, 1, 0), is_random=True),
+    ],
+)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_large_weights_are_summed_in_larger_chunks(problem: Problem, dtype: torch.dtype) -> None:
+    """More than a megabyte of weights: chunks of 256 rows instead of 64, the last one not full."""
+    lengths = tuple(sorted((20 - k % 7 for k in range(29)), reverse=True))
+    large = problem.but(hidden=300, features=290, batch=29, steps=20, lengths=lengths, gain=0.04)
+    assert_parity(large.with_gradients("native", dtype), large.with_gradients("reference", dtype))
+
+
+def swap_projections(problem: Problem, tensors: dict[str, Tensor]) -> Problem:
+    return problem.but(sharing=tuple(1 - p for p in problem.sharing or ()))
+
+
+def scale_one_gate(problem: Problem, tensors: dict[str, Tensor]) -> Problem:
+    tensors["gate_scale"] = torch.cat([tensors["gate_scale"][:1] * 1.01, tensors["gate_scale"][1:]])
+    return problem
+
+
+def begin_a_block(problem: Problem, tensors: dict[str, Tensor]) -> Problem:
+    return problem.but(begins_inside=False)
+
+
+def forget_the_anchor(problem: Problem, tensors: dict[str, Tensor]) -> Problem:
+    tensors["anchor"] = 0 * tensors["anchor"]
+    return problem
+
+
+def change_alpha(problem: Problem, tensors: dict[str, Tensor]) -> Problem:
+    tensors["skip_scale"] = tensors["skip_scale"] * 0.99
+    return problem
+
+
+SABOTAGES = [swap_projections, scale_one_gate, begin_a_block, forget_the_anchor, change_alpha]
+
+
+@pytest.mark.parametrize("sabotage", SABOTAGES)
+def test_sabotage_of_sharing_and_skip_is_noticed(sabotage: Callable[..., Problem]) -> None:
+    problem = SHARED[0].but(sharing=(0, 1, 1, 0))
+    tensors = problem.tensors()
+    expected = {"output": problem.run(tensors, "reference").output.detach()}
+    assert_parity({"output": problem.run(tensors, "native").output.detach()}, expected)
+    broken = sabotage(problem, tensors)
+    with pytest.raises(AssertionError, match="output differs"):
+        assert_parity({"output": broken.run(tensors, "native").output.detach()}, expected)
+
+
+@pytest.mark.parametrize("problem", SHARED)
+def test_a_lost_factor_shows_in_the_gradients(problem: Problem, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The way back reads scale, bias and alpha anew: leave one out there, and its gradients are wrong."""
+    read = native_backward.read_arrays
+    expected = problem.with_gradients("reference")
+    for name in ("gate_scale", "bias", "alpha"):
+        if name != "alpha" and problem.sharing is None:
+            continue
+
+        def without(*args: object, name: str = name) -> dict[str, Tensor | None]:
+            found = read(*args)  # type: ignore[arg-type]
+            value = found[name]
+            assert value is not None
+            return {**found, name: 0.9 * value}
+
+        with monkeypatch.context() as patch:
+            patch.setattr(native_backward, "read_arrays", without)
+            actual = problem.with_gradients("native")
+        with pytest.raises(AssertionError, match=r"gradient of .* differs"):
+            assert_parity(actual, expected)
+
+
+def test_impossible_options_are_refused_by_the_extension() -> None:
+    """The last line of defence: C reads the map and the block size, so it looks at them."""
+    args = list(arguments(SHARED[0]))
+    for at, value in ((17, [0, 0, -1, 1]), (18, [1, 0]), (10, None), (11, None), (13, None)):
+        wrong = [*args[:at], value, *args[at + 1 :]]
+        with pytest.raises(ValueError, match=r"bitgate\._train: impossible sizes"):
+            recurrent_layer(*wrong)
 
 
 def test_settled_weights_have_no_gradient_of_their_variance() -> None:

@@ -9,7 +9,8 @@
  *
  * The weights have P blocks of rows. P = G, or with gate_scale (lstm and coupled) gates share projections: the
  * pre-activation of gate g is gate_scale_g u_p + bias_g, u_p = w_p [x; h] that of p = sharing[g]. Then A = P, and of
- * the gates only u is kept: the way back computes them anew, for less than it costs to store them. Additive skips (docs/theory.md) go with the same two cells.
+ * the gates only u is kept: the way back computes them anew, for less than it costs to store them. Additive skips
+ * (docs/theory.md) go with the same two cells.
  */
 #ifndef BG_TRAIN_H
 #define BG_TRAIN_H

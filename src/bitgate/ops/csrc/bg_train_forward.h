@@ -16,7 +16,7 @@
 /* Keeps the gradient of the standard deviation finite where every weight of a row has settled (ops/reference.py). */
 #define SMALLEST_VARIANCE ((real)1e-12)
 
-/* Packed weights: bias (3 or 4, Hp), then for each block of LANES units (I, P, LANES) of w_ih and (H, P, LANES) of w_hh,
+/* Packed weights: bias (3 or 4, Hp), then for each block of LANES units (I, P, LANES) of w_ih, (H, P, LANES) of w_hh,
  * and the same of v_ih and v_hh. */
 INLINE int n_accumulators(const bg_train_layer *l) { return l->cell == BG_TRAIN_GRU ? 4 : l->projections; }
 

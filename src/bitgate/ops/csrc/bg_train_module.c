@@ -14,7 +14,8 @@ static const void *pointer(address a) { return (const void *)(uintptr_t)a; }
 static int read_layer(PyObject *tuple, bg_train_layer *l) {
     long long sizes[5], block;
     address e[4], a[11], b[6];
-    if (!PyArg_ParseTuple(tuple, "iLLLLL(iiii)(KKKK)KKKKKKKKKKKi(iiii)iLKKKKKK", &l->cell, &sizes[0], &sizes[1], &sizes[2], &sizes[3],
+    const char *format = "iLLLLL(iiii)(KKKK)KKKKKKKKKKKi(iiii)iLKKKKKK";
+    if (!PyArg_ParseTuple(tuple, format, &l->cell, &sizes[0], &sizes[1], &sizes[2], &sizes[3],
                           &sizes[4], &l->levels[0], &l->levels[1], &l->levels[2], &l->levels[3], &e[0], &e[1], &e[2],
                           &e[3], &a[0], &a[1], &a[2], &a[3], &a[4], &a[5], &a[6], &a[7], &a[8], &a[9], &a[10],
                           &l->projections, &l->sharing[0], &l->sharing[1], &l->sharing[2], &l->sharing[3], &l->skip,
@@ -61,7 +62,8 @@ static int has_sound_options(const bg_train_layer *l) {
 static int check(const bg_train_layer *l, int path, int is_double) {
     int line = is_double ? 8 : 16;
     if (!bg_train_supports(path) || l->cell < BG_TRAIN_LSTM || l->cell > BG_TRAIN_GRU || l->hidden < 1 ||
-        l->padded < l->hidden || l->padded % line != 0 || l->steps < 0 || l->batch < 0 || l->inputs < 0 || !has_sound_options(l)) {
+        l->padded < l->hidden || l->padded % line != 0 || l->steps < 0 || l->batch < 0 || l->inputs < 0 ||
+        !has_sound_options(l)) {
         PyErr_SetString(PyExc_ValueError, "bitgate._train: impossible sizes, or a path this processor lacks");
         return 0;
     }

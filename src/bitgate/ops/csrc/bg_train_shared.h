@@ -104,7 +104,7 @@ INLINE vec block_skip_grad(const bg_train_layer *l, unit_sums sums, int64_t j, v
     return grad;
 }
 
-/* The way back through a skip at every step: as above; *grad_f is the forget gate's, *grad_before that of the h before. */
+/* The way back through a skip at every step: as above; *grad_f is the forget gate's, *grad_before that of h before. */
 INLINE vec step_skip_grad(const bg_train_layer *l, unit_sums sums, int64_t j, vec grad, vec f, vec fresh, vec before,
                           vec *grad_f, vec *grad_before) {
     const vec alpha = load((const real *)l->alpha + j), one = splat(1);

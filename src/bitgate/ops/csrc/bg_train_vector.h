@@ -39,7 +39,8 @@ enum { ROWS_OF_2 = 6, ROWS_OF_3 = 4, ROWS_OF_4 = 3, MOST_ROWS = 6, LINE_ROWS = 6
 enum { ROWS_OF_2 = 4, ROWS_OF_3 = 4, ROWS_OF_4 = 3, MOST_ROWS = 4, LINE_ROWS = 2 };
 #endif
 
-enum { MOST_LINE_ROWS = LINE_ROWS > 8 ? LINE_ROWS : 8 }; /* the branch of 8 is compiled everywhere, taken nowhere else */
+/* Tiles of 8 rows are compiled everywhere, if only run where LINE_ROWS is larger. */
+enum { MOST_LINE_ROWS = LINE_ROWS > 8 ? LINE_ROWS : 8 };
 
 INLINE vec load(const real *from) { return *(const loose_vec *)from; }
 INLINE void store(real *to, vec value) { *(loose_vec *)to = value; }
