@@ -6,7 +6,7 @@ import numbers
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,9 +15,17 @@ from torch.nn.utils.rnn import PackedSequence
 from bitgate.cells import CELL_GATES, CellKind, Sharing, resolve_sharing
 from bitgate.errors import ArgumentError, ShapeError
 from bitgate.gates import resolve_gates
-from bitgate.nn.matrix import WeightMatrix, discrete_scale, draw, initial_log_scale, require_size
-from bitgate.nn.sequence import Sequences, normalize
+from bitgate.nn.matrix import (
+    WeightMatrix,
+    check_forget_bias,
+    discrete_scale,
+    draw,
+    initial_log_scale,
+    require_size,
+)
+from bitgate.nn.sequence import normalize
 from bitgate.nn.skip import check_skip_scale, describe_skip, initial_skip_logit, resolve_skip
+from bitgate.nn.states import StackResult, initial_block, initial_states
 from bitgate.ops import LayerParameters, LoopResult, Recurrence, recurrent
 from bitgate.weights import WeightDistribution, Weights, resolve_weights
 
@@ -233,12 +241,13 @@ class RecurrentModule(nn.Module, ABC):
         initial: tuple[Tensor, ...] | None,
         anchor: Tensor | None = None,
         position: Tensor | None = None,
-    ) -> "StackResult":
+    ) -> StackResult:
         """The whole stack, from initial states h and c, and those of a block skip."""
         sequences = normalize(x, lengths, input_size=self.input_size, batch_first=self.batch_first)
         self._check_dtype(sequences.x)
-        states = self._initial_states(sequences, initial)
-        anchors, positions = self._initial_block(sequences, anchor, position)
+        rows = self.num_layers * self.num_directions
+        states = initial_states(sequences, initial, rows=rows, sizes=self._state_sizes())
+        anchors, positions = initial_block(sequences, self.recurrence.skip, anchor, position, like=states[0])
         data = sequences.x
         results: list[LoopResult] = []
         for layer in range(self.num_layers):
@@ -261,53 +270,12 @@ class RecurrentModule(nn.Module, ABC):
             data = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=-1)
             if self.training and self.dropout > 0 and layer < self.num_layers - 1:
                 data = sequences.dropout(data, self.dropout)
-        h, c, anchor, position = (
-            None if parts[0] is None else sequences.unsort(torch.stack(parts))
-            for parts in ([getattr(result, name) for result in results] for name in ("h", "c", "anchor", "position"))
-        )
-        assert h is not None
-        return StackResult(sequences.restore(data), h, c, anchor, position)
+        return StackResult.of(sequences, data, results)
 
     def _check_dtype(self, x: Tensor) -> None:
         own = next(itertools.chain(self.parameters(), self.buffers())).dtype
         if x.dtype != own and not torch.is_autocast_enabled(x.device.type):
             raise ShapeError(f"input: expected {own} like the parameters, got {x.dtype}; convert either with .to()")
-
-    def _initial_states(self, sequences: Sequences, initial: tuple[Tensor, ...] | None) -> tuple[Tensor, ...]:
-        batch = sequences.x.shape[1]
-        rows = self.num_layers * self.num_directions
-        shapes = [(rows, batch, size) for size in self._state_sizes()]
-        if initial is None:
-            return tuple(sequences.x.new_zeros(shape) for shape in shapes)
-        states = []
-        for name, state, shape in zip(("h_0", "c_0"), initial, shapes, strict=False):
-            expected = shape if sequences.batched else (shape[0], shape[2])
-            if not isinstance(state, Tensor) or tuple(state.shape) != expected:
-                found = tuple(state.shape) if isinstance(state, Tensor) else type(state).__name__
-                raise ShapeError(f"{name}: expected shape {expected} (layers * directions first), got {found}")
-            states.append(sequences.sort(state if sequences.batched else state.unsqueeze(1)))
-        return tuple(states)
-
-    def _initial_block(
-        self, sequences: Sequences, anchor: Tensor | None, position: Tensor | None
-    ) -> tuple[Tensor | None, Tensor | None]:
-        """Anchors and positions of all layers in the normal order; None where blocks begin anew."""
-        skip = self.recurrence.skip
-        if skip is None or skip.kind != "block" or anchor is None or position is None:
-            return None, None
-        (h_shape,) = self._initial_states(sequences, None)[:1]
-        shape, rows = tuple(h_shape.shape), self.num_layers * self.num_directions
-        found = [value if sequences.batched else value.unsqueeze(1) for value in (anchor, position)]
-        for name, value, expected in zip(("anchor", "position"), found, (shape, shape[:2]), strict=True):
-            if tuple(value.shape) != expected:
-                raise ShapeError(
-                    f"{name}: expected shape {expected} ({rows} layers * directions first), got {tuple(value.shape)}"
-                )
-        if not 0 <= int(found[1].min()) <= int(found[1].max()) < skip.block_size:
-            raise ArgumentError(
-                f"position: expected 0 to {skip.block_size - 1} (block_size - 1), got {found[1].tolist()}"
-            )
-        return sequences.sort(found[0]), sequences.sort(found[1])
 
     @abstractmethod
     def _state_sizes(self) -> tuple[int, ...]:
@@ -325,28 +293,3 @@ class RecurrentModule(nn.Module, ABC):
         if self.weights != resolve_weights("continuous"):
             parts.append(f"weights={self.weights}")
         return ", ".join(parts)
-
-
-def check_forget_bias(value: float | None, *, has_bias: bool) -> float | None:
-    """Returns the forget gate's initial bias, None where it is drawn.
-
-    Raises:
-        ArgumentError: not a finite number, or given where there are no biases.
-    """
-    if value is None:
-        return None
-    if not has_bias:
-        raise ArgumentError(f"forget_bias: {value!r}, but bias=False; leave one of them out")
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
-        raise ArgumentError(f"forget_bias: {value!r}, expected a finite number")
-    return float(value)
-
-
-class StackResult(NamedTuple):
-    """Output in the form of the input and last states ``(layers * directions, B, ...)``, as in ``LoopResult``."""
-
-    output: Tensor | PackedSequence
-    h: Tensor
-    c: Tensor | None
-    anchor: Tensor | None
-    position: Tensor | None
