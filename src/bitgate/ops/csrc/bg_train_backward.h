@@ -121,14 +121,14 @@ static void grad_inputs(const bg_train_backward *p, const scratch *w, const real
                         int64_t first, int64_t last) {
     const bg_train_layer *l = &p->layer;
     const int64_t n_panels = gate_panels(l), size = input_lines(l) * LINE, skipped = l->padded * n_panels * LINE;
-    for (int64_t line = 0; line < input_lines(l); ++line) {
+    for (int64_t line = 0, done = 0; line < input_lines(l); line += done) {
         for (int64_t t = from, at = 0; t >= to; --t) {
             const int64_t count = bg_train_alive(l, first, last, t) - first, row = t * l->batch + first;
             const matrix x = {(real *)p->x + row * l->inputs, l->inputs, l->inputs};
             const matrix grad_x = {(real *)p->grad_x + row * size, size, size};
             const factors mean = {w[0].grads, at, n_panels, packed + skipped};
             const factors var = {w[l->v_hh ? 1 : 0].grads, at, n_panels, packed + packed_length(p) + skipped};
-            product_line(grad_x, count, &mean, &var, l->v_hh ? &x : NULL, 0, line);
+            done = product_some(grad_x, count, &mean, &var, l->v_hh ? &x : NULL, 0, line);
             at += count;
         }
     }
