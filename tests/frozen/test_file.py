@@ -173,7 +173,7 @@ def test_unedited_description_is_accepted(tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({"format": "other"}, "not a bitgate model"),
-        ({"version": "2"}, "version 2 of the format; this bitgate reads 1"),
+        ({"version": "3"}, "version 3 of the format; this bitgate reads 1 and 2"),
         ({"model": "{"}, "m: "),
         ({"model": "[" * 100_000}, "m: "),
         ({"model": "[]"}, "m: "),

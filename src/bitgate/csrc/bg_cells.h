@@ -9,6 +9,7 @@
  * - h: hidden_size codes (hidden state, Q(n-1)), owned by the caller, replaced by the new ones;
  * - c: hidden_size int16 (cell state, Q11 for the LSTM and Q15 otherwise), owned by the caller, replaced;
  * - scratch: hidden_size int16 of working memory, owned by the caller, overlapping none of the others.
+ * Gates may share projections: layer->sharing.
  * Stack: under 320 bytes, calls included. Reentrant: all memory is the caller's.
  */
 #ifndef BG_CELLS_H
@@ -27,6 +28,10 @@ void bg_lstm_step(const bg_layer *layer, uint8_t state_bits, const int16_t *x, i
 /** LSTM with f = 1 - i, gate rows i g o. */
 void bg_coupled_lstm_step(const bg_layer *layer, uint8_t state_bits, const int16_t *x, int16_t *h, int16_t *c,
                           int16_t *scratch);
+
+/** Gated RNN (a GRU without reset gate), gate rows z n; c is the hidden state in Q15. */
+void bg_gated_rnn_step(const bg_layer *layer, uint8_t state_bits, const int16_t *x, int16_t *h, int16_t *c,
+                       int16_t *scratch);
 
 /** GRU, gate rows r z n; c is the hidden state in Q15. */
 void bg_gru_step(const bg_layer *layer, uint8_t state_bits, const int16_t *x, int16_t *h, int16_t *c,

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from bitgate.frozen.operations import Operations, needed_operations, needed_sums
+from bitgate.frozen.record import FrozenLayer
 
 if TYPE_CHECKING:
     from bitgate.frozen.model import FrozenModel
@@ -16,6 +17,7 @@ class Cost:
     """Size and work of a frozen model.
 
     ``paper_bits`` counts as [DLSTM] Table 1 does: weights times bits per weight plus 32 bits a bias, scales left out.
+    Gate maps and skips, which are not in that table, add 32 bits for each gate scale of shared projections and alpha.
     ``flash_bytes`` are the constants a device stores (weights, biases, multipliers, tables), without code.
     ``ram_bytes`` are the states and the largest layer's scratch in the plain C kernels. Operations are those that the
     arithmetic needs (frozen/operations.py), where a weight of 0 costs nothing: of one time step of all recurrent
@@ -59,6 +61,8 @@ def count(model: "FrozenModel") -> Cost:
     biases += [layer.bias_hn.size for layer in layers if layer.bias_hn is not None]
     scales = [layer.mult_ih.size for layer in layers]
     constants = sum(layer.mult_ih.nbytes + layer.mult_hh.nbytes + layer.shift.size for layer in layers)
+    constants += sum(2 * layer.skip.alpha.size for layer in layers if layer.skip is not None)
+    constants += sum(len(layer.gates) for layer in layers if layer.is_shared)
     if model.readout is not None:
         matrices.append(model.readout.weight)
         biases.append(model.readout.bias.size)
@@ -73,10 +77,10 @@ def count(model: "FrozenModel") -> Cost:
         n_weights=sum(weights),
         n_biases=sum(biases),
         n_scales=sum(scales),
-        paper_bits=paper + 32 * sum(biases),
+        paper_bits=paper + 32 * (sum(biases) + sum(map(_vectors, layers))),
         weight_bytes=weight_bytes,
         flash_bytes=weight_bytes + 4 * sum(biases) + constants + SIGMOID_TABLE_BYTES,
-        ram_bytes=sum(4 * layer.hidden_size for layer in layers)
+        ram_bytes=2 * sum(layer.state_size for layer in layers)
         + 2 * max((layer.hidden_size for layer in layers), default=0),
         additions=step.additions,
         multiplications=step.multiplications,
@@ -85,6 +89,12 @@ def count(model: "FrozenModel") -> Cost:
         readout_multiplications=readout.multiplications,
         zero_weights=sum(int((m.values == 0).sum()) for m in matrices),
     )
+
+
+def _vectors(layer: FrozenLayer) -> int:
+    """Real numbers of a gate map and a skip: a scale for each row of the gates, and alpha."""
+    scales = layer.bias.size if layer.is_shared else 0
+    return scales + (0 if layer.skip is None else layer.skip.alpha.size)
 
 
 def _readout_operations(model: "FrozenModel") -> Operations:
