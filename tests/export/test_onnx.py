@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from bitgate import export
@@ -18,7 +18,17 @@ from bitgate.errors import ArgumentError, ToolError, UnsupportedError
 from bitgate.export import onnx_check, onnx_float, onnx_integer, onnx_model, onnx_sample
 from bitgate.export.onnx_real import run_real
 from bitgate.frozen import FrozenModel
-from tests.frozen.make import BINARY, CELL_GATES, EIGHT_BITS, FOUR, TERNARY, random_frozen_model, random_sequences
+from bitgate.frozen.record import SKIP_CELLS
+from tests.frozen.make import (
+    BINARY,
+    CELL_GATES,
+    EIGHT_BITS,
+    FOUR,
+    SHARINGS,
+    TERNARY,
+    random_frozen_model,
+    random_sequences,
+)
 
 LEVELS = {"binary": BINARY, "ternary": TERNARY, "four": FOUR, "eight bits": EIGHT_BITS}
 GATES = {"smooth": [0, 0, 0, 0], "step": [2, 2, 2, 2], "mixed": [0, 2, 3, 5], "many": [256, 7, 2, 0]}
@@ -57,10 +67,13 @@ def models(draw: st.DrawFn) -> FrozenModel:
         gate_levels=draw(st.lists(st.sampled_from([0, 2, 3, 16]), min_size=4, max_size=4))[: CELL_GATES[cell]],
         per_row=draw(st.booleans()),
         bidirectional=draw(st.booleans()),
+        sharing=draw(st.sampled_from(list(SHARINGS))),
+        block_size=draw(st.sampled_from([None, None, 1, 3])) if cell in SKIP_CELLS else None,
+        range_bits=draw(st.integers(0, 4)),
     )
 
 
-@settings(max_examples=15)
+@settings(max_examples=25)
 @given(models(), st.lists(st.integers(1, 9), min_size=1, max_size=5), st.integers(0, 100))
 def test_integers_are_the_interpreters(model: FrozenModel, lengths: list[int], seed: int) -> None:
     x = random_sequences(np.random.default_rng(seed), model, len(lengths), max(lengths))
@@ -76,6 +89,7 @@ def test_integers_are_the_interpreters(model: FrozenModel, lengths: list[int], s
 @given(models(), st.sampled_from(["integer", "float"]))
 def test_the_check_after_an_export_passes_for_any_model(model: FrozenModel, form: str) -> None:
     """Every state of every step, both engines; the float form within its tolerance of float64."""
+    assume(form == "integer" or all(layer.skip is None for layer in model.flat_layers))
     with tempfile.TemporaryDirectory(prefix="onnx-test-") as folder:
         path = Path(folder) / "model.onnx"
         assert export.onnx(model, path, form=form) == path
@@ -128,9 +142,11 @@ def test_extreme_inputs_are_clipped_as_in_the_interpreter() -> None:
     np.testing.assert_array_equal(found["logits"], model.run(x))
 
 
-@pytest.mark.parametrize("cell", CELL_GATES)
-def test_smooth_layers_are_standard_nodes(cell: str) -> None:
-    model = random_frozen_model(np.random.default_rng(0), cell=cell, hidden_sizes=(3, 2), bidirectional=True)
+@pytest.mark.parametrize("sharing", ["none", "psug2"])
+@pytest.mark.parametrize("cell", ["lstm", "coupled_lstm", "gru"])
+def test_smooth_layers_are_standard_nodes(cell: str, sharing: str) -> None:
+    rng = np.random.default_rng(0)
+    model = random_frozen_model(rng, cell=cell, hidden_sizes=(3, 2), bidirectional=True, sharing=sharing, per_row=True)
     built = onnx_model.build_model(model, "float")
     kind = "GRU" if cell == "gru" else "LSTM"
     assert nodes(built).count(kind) == 4
@@ -157,6 +173,27 @@ def test_discretized_layers_are_a_scan_whose_size_does_not_grow_with_time(cell: 
     body = {node.op_type for node in scan.attribute[0].g.node}
     assert ("Sigmoid" in body) == (form == "float")
     assert len(scan.attribute[0].g.node) < 60
+
+
+@pytest.mark.parametrize("form", ["integer", "float"])
+@pytest.mark.parametrize("cell", CELL_GATES)
+def test_shared_projections_pass_the_check(cell: str, form: str, tmp_path: Path) -> None:
+    model = random_frozen_model(np.random.default_rng(3), cell=cell, hidden_sizes=(3, 2), sharing="odd", per_row=True)
+    export.onnx(model, tmp_path / "m.onnx", form=form)
+
+
+@pytest.mark.parametrize("cell", SKIP_CELLS)
+def test_block_skips_are_integers_only(cell: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    model = random_frozen_model(rng, cell=cell, hidden_sizes=(3, 2), bidirectional=True, sharing="psug2", block_size=3)
+    export.onnx(model, tmp_path / "m.onnx")
+    with pytest.raises(UnsupportedError, match=r"form 'float' has no block skip \(layer 0\); use form='integer'"):
+        export.onnx(model, tmp_path / "m.onnx", form="float")
+    alpha = model.layers[0][0].skip.alpha  # type: ignore[union-attr]
+    assert alpha.max() > 1
+    monkeypatch.setattr(onnx_integer, "_add_skip", lambda body, skip, states, bits: states)
+    with pytest.raises(ToolError, match="but the model has"):
+        export.onnx(model, tmp_path / "m.onnx")
 
 
 def test_what_the_file_says_of_itself(tmp_path: Path) -> None:

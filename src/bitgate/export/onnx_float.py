@@ -40,7 +40,7 @@ class FloatForm:
         real = real_layer(layer, self.frozen.state_bits)
         return (
             _scan(graph, layer, real, x, name, output)
-            if any(layer.gate_levels)
+            if any(layer.gate_levels) or layer.cell not in _NODE_ROWS
             else _node(graph, layer, real, x, output)
         )
 
@@ -77,8 +77,7 @@ def _scan(graph: Graph, layer: FrozenLayer, real: RealLayer, x: str, name: str, 
     projected = graph.add("Add", graph.add("MatMul", x, np.ascontiguousarray(real.w_ih.T)), real.bias)
     body = Graph(f"{name}.")
     recurrent = body.add("MatMul", f"{body.prefix}state_0", np.ascontiguousarray(real.w_hh.T))
-    build = _gru if layer.cell == "gru" else _lstm
-    states = build(body, layer, real, recurrent)
+    states = _CELLS[layer.cell](body, layer, real, recurrent)
     for k, value in enumerate(states):
         body.add("Identity", value, name=f"{body.prefix}next_{k}")
     step = (projected, np.float32, len(real.w_ih))
@@ -117,5 +116,20 @@ def _gru(body: Graph, layer: FrozenLayer, real: RealLayer, recurrent: str) -> li
     z = _activate(body, body.add("Add", x_z, h_z), "z", layer.gate_levels[1])
     hidden = body.add("Mul", r, body.add("Add", h_n, real.bias_hn))
     n = _activate(body, body.add("Add", x_n, hidden), "n", layer.gate_levels[2])
+    return [_between(body, z, n)]
+
+
+def _gated_rnn(body: Graph, layer: FrozenLayer, _: RealLayer, recurrent: str) -> list[str]:
+    """New ``h``."""
+    z, n = body.split(body.add("Add", f"{body.prefix}step", recurrent), [layer.hidden_size] * 2)
+    z, n = (_activate(body, *part) for part in zip((z, n), layer.gates, layer.gate_levels, strict=True))
+    return [_between(body, z, n)]
+
+
+def _between(body: Graph, z: str, n: str) -> str:
+    """The state between the old one and the candidate ``n``."""
     kept = body.add("Mul", z, f"{body.prefix}state_0")
-    return [body.add("Add", kept, body.add("Mul", body.add("Sub", _ONE, z), n))]
+    return body.add("Add", kept, body.add("Mul", body.add("Sub", _ONE, z), n))
+
+
+_CELLS = {"lstm": _lstm, "coupled_lstm": _lstm, "gru": _gru, "gated_rnn": _gated_rnn}

@@ -13,8 +13,7 @@ from bitgate.export.onnx_graph import Graph, make_model, tensor
 from bitgate.export.onnx_integer import IntegerForm
 from bitgate.export.onnx_sample import layer_names
 from bitgate.frozen import FrozenLayer, FrozenModel, Readout
-
-_CELLS = frozenset({"lstm", "coupled_lstm", "gru"})
+from bitgate.frozen.record import CELLS
 
 
 class Form(Protocol):
@@ -40,11 +39,13 @@ def build_model(frozen: FrozenModel, form_name: str) -> onnx.ModelProto:
     and ``class (batch,)`` int64; without readout ``hidden (batch, time, H)``, zero behind the ends.
 
     Raises:
-        UnsupportedError: a cell that neither form expresses.
+        UnsupportedError: a cell that neither form expresses, or a block skip in the float form.
     """
-    for layer in frozen.flat_layers:
-        if layer.cell not in _CELLS:
-            raise UnsupportedError(f"export to ONNX: cell {layer.cell!r}, expected one of {sorted(_CELLS)}")
+    for k, layer in enumerate(frozen.flat_layers):
+        if layer.cell not in CELLS:
+            raise UnsupportedError(f"export to ONNX: cell {layer.cell!r}, expected one of {sorted(CELLS)}")
+        if layer.skip is not None and form_name == "float":
+            raise UnsupportedError(f"export to ONNX: form 'float' has no block skip (layer {k}); use form='integer'")
     form: Form = IntegerForm(frozen) if form_name == "integer" else FloatForm(frozen)
     graph = Graph()
     data, ends = _layers(graph, frozen, form)

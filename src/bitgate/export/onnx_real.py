@@ -20,7 +20,7 @@ Float64 = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class RealLayer:
-    """Weights and biases of one layer and direction, rows as in the frozen layer, without its factor 2 for tanh."""
+    """Weights and biases of one layer and direction by row of the gates, without the layer's factor 2 for tanh."""
 
     w_ih: Float32  # (gates * H, I)
     w_hh: Float32  # (gates * H, H)
@@ -44,8 +44,7 @@ def real_layer(layer: FrozenLayer, state_bits: int) -> RealLayer:
     unit = halving * 2.0 ** (state_bits - 1 - np.repeat(layer.shift, size).astype(np.float64)) / ONE_Q15
 
     def matrix(packed: PackedMatrix, mult: NDArray[np.int32]) -> Float32:
-        rows = unit * np.repeat(mult, packed.rows // len(mult))
-        return (rows[:, None] * packed.values).astype(np.float32)
+        return ((unit * layer.by_row(mult))[:, None] * packed.values[layer.weight_rows]).astype(np.float32)
 
     return RealLayer(
         w_ih=matrix(layer.w_ih, layer.mult_ih),
@@ -106,7 +105,7 @@ def _run_layer(layer: FrozenLayer, real: RealLayer, x: Float64, lengths: NDArray
     h = c = np.zeros((batch, layer.hidden_size))
     found = np.zeros((batch, steps, layer.hidden_size))
     margin = np.full(batch, np.inf)
-    step = _gru_step if layer.cell == "gru" else _lstm_step
+    step = _STEPS[layer.cell]
     for t in reversed(range(steps)) if layer.reverse else range(steps):
         new_h, new_c, distance = step(layer, real, x[:, t], h, c)
         alive = t < lengths
@@ -152,3 +151,15 @@ def _gru_step(
     n, near_n = _activate(x_n + r * (h_n + real.bias_hn), "n", layer.gate_levels[2])
     h = z * h + (1 - z) * n
     return h, c, np.minimum(np.minimum(near_r, near_z), near_n)
+
+
+def _gated_rnn_step(
+    layer: FrozenLayer, real: RealLayer, x: Float64, h: Float64, c: Float64
+) -> tuple[Float64, Float64, Float64]:
+    u_z, u_n = np.split(x @ real.w_ih.T + h @ real.w_hh.T + real.bias, 2, axis=-1)
+    z, near_z = _activate(u_z, "z", layer.gate_levels[0])
+    n, near_n = _activate(u_n, "n", layer.gate_levels[1])
+    return z * h + (1 - z) * n, c, np.minimum(near_z, near_n)
+
+
+_STEPS = {"lstm": _lstm_step, "coupled_lstm": _lstm_step, "gru": _gru_step, "gated_rnn": _gated_rnn_step}
