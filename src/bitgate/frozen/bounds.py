@@ -16,18 +16,15 @@ def code_limit(state_bits: int) -> int:
     return (1 << (state_bits - 1)) - 1
 
 
-def product_bound(
-    sums_ih: NDArray[np.int64],
-    sums_hh: NDArray[np.int64],
-    mult_ih: NDArray[np.int32],
-    mult_hh: NDArray[np.int32],
-    limit: int,
-) -> NDArray[np.object_]:
+def product_bound(layer: FrozenLayer, limit: int) -> NDArray[np.object_]:
     """Per row of the gates: the largest ``|M_ih acc_x| + |M_hh acc_h|``, in Python integers that cannot overflow.
 
-    Multipliers of any sign, and the ``row_sums`` of the weights, both by row.
+    Multipliers may have any sign; ``limit`` is the largest magnitude of a code.
     """
-    return abs(mult_ih.astype(object)) * sums_ih * limit + abs(mult_hh.astype(object)) * sums_hh * limit
+    sums = (matrix.row_sums[layer.weight_rows] for matrix in (layer.w_ih, layer.w_hh))
+    mults = (abs(layer.by_row(mult).astype(object)) for mult in (layer.mult_ih, layer.mult_hh))
+    ih, hh = (mult * part * limit for mult, part in zip(mults, sums, strict=True))
+    return ih + hh
 
 
 def check_layer(layer: FrozenLayer, state_bits: int) -> None:
@@ -44,9 +41,7 @@ def check_layer(layer: FrozenLayer, state_bits: int) -> None:
         raise ShapeError(f"a row of weights sums to {largest_sum}: its accumulator may leave int32")
     rows_per_gate = layer.hidden_size
     shift = np.repeat(layer.shift, rows_per_gate).astype(object)
-    sums_ih, sums_hh = (matrix.row_sums[layer.weight_rows] for matrix in (layer.w_ih, layer.w_hh))
-    product = product_bound(sums_ih, sums_hh, layer.by_row(layer.mult_ih), layer.by_row(layer.mult_hh), limit)
-    product = product + 2 ** (shift - 1)
+    product = product_bound(layer, limit) + 2 ** (shift - 1)
     if max(product) >= 1 << (layer.product_bits - 1):
         raise ShapeError(f"products reach {max(product)}, which {layer.product_bits} bits cannot hold")
     bias = abs(layer.bias.astype(object))
