@@ -138,6 +138,10 @@ def _layers(frozen: FrozenModel) -> list[tuple[object, ...]]:
         named = zip(layer.gates, layer.gate_levels, strict=True)
         gates = ", ".join(f"{gate} {levels} levels" for gate, levels in named if levels) or "smooth"
         cell = layer.cell + (" (reverse)" if layer.reverse else "")
+        if layer.is_shared:
+            cell += f", {layer.n_projections} shared projections"
+        if layer.skip is not None:
+            cell += f", skip every {layer.skip.block_size}, range ±{2**layer.range_bits}"
         kind = f"{layer.w_ih.bits} bit, {len(layer.w_ih.levels)} levels"
         rows.append((index, cell, layer.input_size, layer.hidden_size, kind, gates))
     if frozen.readout is not None:
