@@ -49,7 +49,7 @@ static void check_state(const int16_t *state) {
             require(!layer->skip || (state[2 * size + j] >= -LIMIT && state[2 * size + j] <= LIMIT));
         }
         require(!layer->skip || (state[3 * size] >= 0 && state[3 * size] < layer->skip->block_size));
-        state += bg_layer_state_size(layer);
+        state += layer->state_size;
     }
 }
 
@@ -64,7 +64,7 @@ static size_t take_state(int16_t *state, const uint8_t *data, size_t size) {
     size_t used = 0;
     for (int k = 0; k < MODEL_LAYERS; ++k) {
         const bg_layer *layer = &model_params.layers[k];
-        int32_t values = bg_layer_state_size(layer), position = 3 * layer->w_hh.columns;
+        int32_t values = layer->state_size, position = 3 * layer->w_hh.columns;
         for (int32_t j = 0; j < values && used + 2 <= size; ++j, used += 2) {
             state[j] = to_code(data + used, state_limit(layer, j));
             if (j == position && state[j] < 0) {

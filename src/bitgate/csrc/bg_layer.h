@@ -1,6 +1,6 @@
 /**
  * @file bg_layer.h
- * @brief Pre-activations of one unit, shared by all cells. Stack: under 128 bytes. Reentrant.
+ * @brief Pre-activations shared by all cells. Stack: under 128 bytes. Reentrant.
  */
 #ifndef BG_LAYER_H
 #define BG_LAYER_H
@@ -11,42 +11,23 @@
 extern "C" {
 #endif
 
-/** The most gates that a cell has. */
-#define BG_MAX_GATES 4
-
-/** Sums of one unit's rows, by projection: gates that share one share its sums. */
-typedef struct {
-    int32_t x[BG_MAX_GATES]; /**< input weights times inputs */
-    int32_t h[BG_MAX_GATES]; /**< recurrent weights times hidden states */
-} bg_unit_sums;
-
 /**
- * Sums of all rows of one unit.
+ * Whole pre-activation of one row: inputs, recurrence and bias.
  *
  * @param layer  constants; flash, owned by the model
- * @param unit   0 to hidden_size - 1
+ * @param gate   index of the row's gate
+ * @param row    gate * hidden_size + unit
  * @param x      layer->w_ih.columns input codes, owned by the caller
  * @param h      hidden_size codes, owned by the caller
- * @param sums   owned by the caller, overwritten up to the number of projections
- */
-void bg_sum_unit(const bg_layer *layer, int32_t unit, const int16_t *x, const int16_t *h, bg_unit_sums *sums);
-
-/**
- * Whole pre-activation of one gate: inputs, recurrence and bias.
- *
- * @param layer  constants; flash, owned by the model
- * @param gate   index of the gate
- * @param unit   0 to hidden_size - 1
- * @param sums   of that unit, owned by the caller
  * @return       pre-activation, Q15
  */
-int32_t bg_preact(const bg_layer *layer, int32_t gate, int32_t unit, const bg_unit_sums *sums);
+int32_t bg_preact(const bg_layer *layer, int32_t gate, int32_t row, const int16_t *x, const int16_t *h);
 
 /** The input's part alone, without bias. Arguments as in bg_preact. */
-int32_t bg_preact_input(const bg_layer *layer, int32_t gate, int32_t unit, const bg_unit_sums *sums);
+int32_t bg_preact_input(const bg_layer *layer, int32_t gate, int32_t row, const int16_t *x);
 
 /** The recurrence's part alone, without bias. Arguments as in bg_preact. */
-int32_t bg_preact_hidden(const bg_layer *layer, int32_t gate, int32_t unit, const bg_unit_sums *sums);
+int32_t bg_preact_hidden(const bg_layer *layer, int32_t gate, int32_t row, const int16_t *h);
 
 #ifdef __cplusplus
 }

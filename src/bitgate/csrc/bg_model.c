@@ -2,15 +2,10 @@
 
 #include "bg_copy.h"
 
-int32_t bg_layer_state_size(const bg_layer *layer) {
-    int32_t size = 2 * layer->w_hh.columns;
-    return layer->skip ? size + layer->w_hh.columns + 1 : size;
-}
-
 int32_t bg_model_state_size(const bg_model *model) {
     int32_t size = model->n_layers ? 0 : model->input_size;
     for (int32_t k = 0; k < model->n_layers; ++k) {
-        size += bg_layer_state_size(&model->layers[k]);
+        size += model->layers[k].state_size;
     }
     return size;
 }
@@ -27,13 +22,13 @@ void bg_model_step(const bg_model *model, int16_t *state, int16_t *scratch, cons
         const bg_layer *layer = &model->layers[k];
         layer->step(layer, model->state_bits, x, state, state + layer->w_hh.columns, scratch);
         x = state;
-        state += bg_layer_state_size(layer);
+        state += layer->state_size;
     }
 }
 
 const int16_t *bg_model_output(const bg_model *model, const int16_t *state) {
     for (int32_t k = 1; k < model->n_layers; ++k) {
-        state += bg_layer_state_size(&model->layers[k - 1]);
+        state += model->layers[k - 1].state_size;
     }
     return state;
 }

@@ -16,9 +16,6 @@
 extern "C" {
 #endif
 
-/** Number of int16 in the state of @p layer. Stack: under 64 bytes. */
-int32_t bg_layer_state_size(const bg_layer *layer);
-
 /** Number of int16 in the state of @p model. Stack: under 64 bytes. */
 int32_t bg_model_state_size(const bg_model *model);
 

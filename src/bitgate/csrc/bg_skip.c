@@ -15,9 +15,10 @@ void bg_block_skip_step(const bg_layer *layer, uint8_t state_bits, const int16_t
         return;
     }
     *position = 0;
+    const uint16_t *alpha = skip->alpha;
     for (int32_t j = 0; j < size; ++j) {
-        int32_t alpha = skip->alpha[skip->alpha_per_unit ? j : 0];
-        h[j] = bg_clip(h[j] + bg_round_shift32(alpha * anchor[j], 15), bg_code_limit(state_bits));
+        h[j] = bg_clip(h[j] + bg_round_shift32(*alpha * (int32_t)anchor[j], 15), bg_code_limit(state_bits));
         anchor[j] = h[j];
+        alpha += skip->alpha_per_unit; /* a step of 0 or 1: a branch would make two loops */
     }
 }

@@ -76,8 +76,9 @@ struct bg_layer {
     uint8_t product_bits;    /**< 32 or 64: width in which multiplier times sum is proven to fit */
     bg_sums_fn sums;         /**< the steps of bg_sums.h: how rows are summed; NULL for those of bg_cells.h */
     uint8_t table_groups;    /**< bg_table_sums: groups of four inputs that are tabulated at a time, 1 to 8 */
-    const uint8_t *sharing;  /**< projection that feeds each gate; NULL: each gate its own. Only for bg_cells.h */
+    const uint8_t *sharing;  /**< projection that feeds each gate; NULL: each gate its own. For bg_shared_..._step */
     const bg_skip *skip;     /**< NULL if there is none */
+    int32_t state_size;      /**< int16 in its state: h, c and what a skip needs; see bg_model.h */
 };
 
 /** Linear layer on the last hidden state. */

@@ -48,7 +48,7 @@ static void print_states(const model_state *state) {
         print_values(values, size);
         printf("c %d", k);
         print_values(values + size, size);
-        values += bg_layer_state_size(&model_params.layers[k]);
+        values += model_params.layers[k].state_size;
     }
 }
 

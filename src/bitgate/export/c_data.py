@@ -157,6 +157,7 @@ def _layer_fields(layer: FrozenLayer, name: str, kernels: Kernels, groups: int) 
         .bias_hn = {bias_hn},
         .mult_per_row = {per_row},
         .product_bits = {layer.product_bits},
+        .state_size = {layer.state_size},
 {sums}    }},
 """
 

@@ -41,7 +41,7 @@ static int within(const Py_buffer *view, int32_t limit, const char *what) {
 static void run_sequences(const Model *self, const bg_layer *layer, int reverse, const Py_buffer *x,
                           const int32_t *lengths, int16_t *h, int16_t *c, int16_t *work) {
     Py_ssize_t batch = x->shape[0], steps = x->shape[1], inputs = x->shape[2], size = layer->w_hh.columns;
-    size_t bytes = (size_t)size * sizeof *work, state = (size_t)bg_layer_state_size(layer);
+    size_t bytes = (size_t)size * sizeof *work, state = (size_t)layer->state_size;
     memset(h, 0, (size_t)(batch * steps) * bytes);
     if (c != NULL) {
         memset(c, 0, (size_t)(batch * steps) * bytes);
@@ -89,7 +89,7 @@ static PyObject *run_layer(PyObject *object, PyObject *args) {
     }
     const bg_layer *layer = &self->layers[index];
     Py_ssize_t size = layer->w_hh.columns, in[3] = {-1, -1, layer->w_ih.columns};
-    int16_t *work = PyMem_Malloc(((size_t)bg_layer_state_size(layer) + (size_t)size) * sizeof *work);
+    int16_t *work = PyMem_Malloc(((size_t)layer->state_size + (size_t)size) * sizeof *work);
     if (work == NULL) {
         return PyErr_NoMemory();
     }

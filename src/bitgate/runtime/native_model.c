@@ -125,13 +125,24 @@ static int read_gates(Model *self, PyObject *source, bg_layer *layer, int gates,
 static const struct {
     const char *name;
     int gates;
-    bg_step_fn step;
+    int has_skip;
+    bg_step_fn step, shared;
 } cells[] = {
-    {"lstm", 4, bg_lstm_step},
-    {"coupled_lstm", 3, bg_coupled_lstm_step},
-    {"gru", 3, bg_gru_step},
-    {"gated_rnn", 2, bg_gated_rnn_step},
+    {"lstm", 4, 1, bg_lstm_step, bg_shared_lstm_step},
+    {"coupled_lstm", 3, 1, bg_coupled_lstm_step, bg_shared_coupled_lstm_step},
+    {"gru", 3, 0, bg_gru_step, bg_shared_gru_step},
+    {"gated_rnn", 2, 0, bg_gated_rnn_step, bg_shared_gated_rnn_step},
 };
+
+enum { N_CELLS = sizeof cells / sizeof *cells };
+
+static int find_cell(const char *name) {
+    int k = 0;
+    while (k < N_CELLS && strcmp(name, cells[k].name) != 0) {
+        ++k;
+    }
+    return k;
+}
 
 /* The projection of each gate, numbered from 0 without gaps; NULL for None. Returns their number, 0 with an exception. */
 static int read_sharing(Model *self, PyObject *source, bg_layer *layer, int gates) {
@@ -158,14 +169,8 @@ static int read_sharing(Model *self, PyObject *source, bg_layer *layer, int gate
 }
 
 /* Dimensions that a layer's parts must share; sets its cell. Returns the number of gates, or 0 with an exception. */
-static int check_cell(Model *self, bg_layer *layer, const char *cell, PyObject *sharing, int input_size) {
-    int gates = 0;
-    for (size_t k = 0; k < sizeof cells / sizeof *cells; ++k) {
-        if (strcmp(cell, cells[k].name) == 0) {
-            gates = cells[k].gates;
-            layer->step = cells[k].step;
-        }
-    }
+static int check_cell(Model *self, bg_layer *layer, int cell, PyObject *sharing, int input_size) {
+    int gates = cell < N_CELLS ? cells[cell].gates : 0;
     int projections = gates == 0 ? 0 : read_sharing(self, sharing, layer, gates);
     if (gates != 0 && projections == 0) {
         return 0;
@@ -176,13 +181,15 @@ static int check_cell(Model *self, bg_layer *layer, const char *cell, PyObject *
         PyErr_SetString(PyExc_ValueError, "layer: cell, shapes or product_bits do not fit together");
         return 0;
     }
+    layer->step = layer->sharing != NULL ? cells[cell].shared : cells[cell].step;
     return gates;
 }
 
 /* (alpha, alpha_per_unit, block_size, range_bits), or None */
-static int read_skip(Model *self, PyObject *source, bg_layer *layer, bg_skip *room) {
+static int read_skip(Model *self, PyObject *source, bg_layer *layer, int has_skip, bg_skip *room) {
     PyObject *alpha;
     int per_unit, block_size, range_bits;
+    layer->state_size = 2 * layer->w_hh.columns;
     if (source == Py_None) {
         return 0;
     }
@@ -191,7 +198,7 @@ static int read_skip(Model *self, PyObject *source, bg_layer *layer, bg_skip *ro
         return -1;
     }
     if (block_size < 1 || block_size > INT16_MAX || range_bits < 0 || range_bits > self->model.state_bits - 4 ||
-        (layer->step != bg_lstm_step && layer->step != bg_coupled_lstm_step)) {
+        !has_skip) {
         PyErr_SetString(PyExc_ValueError, "skip: cell, block_size or range_bits out of range");
         return -1;
     }
@@ -208,6 +215,7 @@ static int read_skip(Model *self, PyObject *source, bg_layer *layer, bg_skip *ro
             return -1;
         }
     }
+    layer->state_size += layer->w_hh.columns + 1;
     layer->step = bg_block_skip_step;
     layer->skip = room;
     return 0;
@@ -221,7 +229,7 @@ static int read_constants(Model *self, PyObject *const *sources, bg_layer *layer
         (layer->bias = borrow(self, sources[2], 'i', 4, rows, "bias")) == NULL) {
         return -1;
     }
-    if (layer->step == bg_gru_step) {
+    if (layer->step == bg_gru_step || layer->step == bg_shared_gru_step) {
         layer->bias_hn = borrow(self, sources[3], 'i', 4, layer->w_hh.columns, "bias_hn");
         return layer->bias_hn == NULL ? -1 : 0;
     }
@@ -245,12 +253,12 @@ static int read_layer(Model *self, PyObject *source, Py_ssize_t index, int input
     if (read_matrix(self, w_ih, &layer->w_ih) < 0 || read_matrix(self, w_hh, &layer->w_hh) < 0) {
         return -1;
     }
-    int n_gates = check_cell(self, layer, cell, sharing, input_size);
+    int kind = find_cell(cell), n_gates = check_cell(self, layer, kind, sharing, input_size);
     if (n_gates == 0 || read_gates(self, gates, layer, n_gates, &self->gates[index * MAX_GATES]) < 0 ||
         read_shifts(self, shift, layer, n_gates) < 0 || read_constants(self, constants, layer, n_gates) < 0) {
         return -1;
     }
-    return read_skip(self, skip, layer, &self->skips[index]);
+    return read_skip(self, skip, layer, cells[kind].has_skip, &self->skips[index]);
 }
 
 /* (weight, mult, mult_per_row, bias) */
