@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bitgate import runtime
 from bitgate.errors import ArgumentError, ShapeError, ToolError
-from bitgate.frozen import FrozenModel
+from bitgate.frozen import BlockSkip, FrozenModel
 from bitgate.frozen.interpreter import LayerState
 from bitgate.frozen.record import SKIP_CELLS
 from bitgate.runtime import Session, binding
@@ -189,6 +189,23 @@ def test_bad_states(model: FrozenModel) -> None:
         session.state = (LayerState(h, c.astype(np.float32)), good[1])
     with pytest.raises(ShapeError, match="h of layer 0: a value is beyond -32767 to 32767"):
         session.state = (LayerState(h + np.int16(-32768), c), good[1])
+
+
+@needs_native
+@pytest.mark.slow
+@pytest.mark.parametrize("alpha", [16384, 32768])
+def test_skips_stay_within_their_range_for_10000_steps(alpha: int) -> None:
+    """Also with alpha 1, where the real network has no bound: the integers saturate, equally in both backends."""
+    rng = np.random.default_rng(0)
+    model = random_frozen_model(rng, hidden_sizes=(6,), classes=None, sharing="psug2", block_size=16, range_bits=1)
+    layer = model.layers[0][0]
+    skip = BlockSkip(16, np.full(1, alpha, np.int32), 1)
+    model = replace(model, layers=((replace(layer, skip=skip, bias=layer.bias + np.int32(1 << 16)),),))
+    x = random_sequences(rng, model, 1, 10_000)
+    h = Session(model, "native").run(x)
+    np.testing.assert_array_equal(h, model.run(x))
+    assert (np.abs(h.astype(int)).max() == 32767) == (alpha == 32768)
+    assert len(np.unique(h[0, 9000:])) > 100
 
 
 def test_bad_states_of_a_skip() -> None:
