@@ -94,16 +94,21 @@ def accumulate(matrix: PackedMatrix, x: Codes) -> Int64:
     return (x.astype(np.float64) @ matrix.transposed).astype(np.int64)
 
 
+def _gate_sums(layer: FrozenLayer, matrix: PackedMatrix, x: Codes) -> Int64:
+    """Sums of ``x (..., columns)`` by row of the gates; shared projections are summed once."""
+    sums = accumulate(matrix, x)
+    return sums[..., layer.weight_rows] if layer.is_shared else sums
+
+
 def project_input(layer: FrozenLayer, x: Codes) -> Int64:
     """``M_ih * acc_x`` for inputs ``(..., I)``, ``(..., gates * H)``: the pre-activation without recurrence."""
-    return layer.by_row(layer.mult_ih).astype(np.int64) * accumulate(layer.w_ih, x)[..., layer.weight_rows]
+    return layer.by_row(layer.mult_ih).astype(np.int64) * _gate_sums(layer, layer.w_ih, x)
 
 
 def layer_step(layer: FrozenLayer, projected: Int64, state: LayerState, state_bits: int) -> LayerState:
     """One step of one layer from its projected input ``(B, gates * H)``."""
     size = layer.hidden_size
-    sums = accumulate(layer.w_hh, state.h)[..., layer.weight_rows]
-    recurrent = layer.by_row(layer.mult_hh).astype(np.int64) * sums
+    recurrent = layer.by_row(layer.mult_hh).astype(np.int64) * _gate_sums(layer, layer.w_hh, state.h)
     shift = np.repeat(layer.shift, size).astype(np.int64)
     bias = layer.bias.astype(np.int64)
     new = _STEPS[layer.cell](layer, projected, recurrent, shift, bias, state, state_bits - layer.range_bits)
