@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bitgate import export
@@ -89,7 +89,6 @@ def test_integers_are_the_interpreters(model: FrozenModel, lengths: list[int], s
 @given(models(), st.sampled_from(["integer", "float"]))
 def test_the_check_after_an_export_passes_for_any_model(model: FrozenModel, form: str) -> None:
     """Every state of every step, both engines; the float form within its tolerance of float64."""
-    assume(form == "integer" or all(layer.skip is None for layer in model.flat_layers))
     with tempfile.TemporaryDirectory(prefix="onnx-test-") as folder:
         path = Path(folder) / "model.onnx"
         assert export.onnx(model, path, form=form) == path
@@ -182,18 +181,29 @@ def test_shared_projections_pass_the_check(cell: str, form: str, tmp_path: Path)
     export.onnx(model, tmp_path / "m.onnx", form=form)
 
 
+@pytest.mark.parametrize("classes", [3, None])
+@pytest.mark.parametrize("form", ["integer", "float"])
 @pytest.mark.parametrize("cell", SKIP_CELLS)
-def test_block_skips_are_integers_only(cell: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_block_skips_pass_the_check(
+    cell: str, form: str, classes: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rng = np.random.default_rng(0)
-    model = random_frozen_model(rng, cell=cell, hidden_sizes=(3, 2), bidirectional=True, sharing="psug2", block_size=3)
-    export.onnx(model, tmp_path / "m.onnx")
-    with pytest.raises(UnsupportedError, match=r"form 'float' has no block skip \(layer 0\); use form='integer'"):
-        export.onnx(model, tmp_path / "m.onnx", form="float")
-    alpha = model.layers[0][0].skip.alpha  # type: ignore[union-attr]
-    assert alpha.max() > 1
-    monkeypatch.setattr(onnx_integer, "_add_skip", lambda body, skip, states, bits: states)
+    options: dict[str, Any] = {"hidden_sizes": (3, 2), "bidirectional": True, "sharing": "psug2", "block_size": 3}
+    model = random_frozen_model(rng, cell=cell, classes=classes, **options)
+    export.onnx(model, tmp_path / "m.onnx", form=form)
+    assert model.layers[0][0].skip.alpha.max() > 1  # type: ignore[union-attr]
+    module = onnx_integer if form == "integer" else onnx_float
+    monkeypatch.setattr(module, "_add_skip", lambda body, skip, states, limit: states)
     with pytest.raises(ToolError, match="but the model has"):
-        export.onnx(model, tmp_path / "m.onnx")
+        export.onnx(model, tmp_path / "m.onnx", form=form)
+
+
+def test_hidden_states_of_a_skip_come_in_real_units() -> None:
+    model = random_frozen_model(np.random.default_rng(0), classes=None, block_size=2, range_bits=2, product_bits=64)
+    x = random_sequences(np.random.default_rng(1), model, 3, 9)
+    found = answers(onnx_model.build_model(model, "float"), x, [9, 9, 9])["hidden"]
+    np.testing.assert_allclose(found, model.run(x) * model.output_scale, atol=0.02)
+    assert np.abs(found).max() > 0.5, "parts of a range of 4 would stay below 0.25"
 
 
 def test_what_the_file_says_of_itself(tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ class IntegerForm:
 
     logit_type: type = np.int32
     state_type: type = np.int16
+    state_unit = 1.0
 
     def __init__(self, frozen: FrozenModel) -> None:
         self.frozen = frozen

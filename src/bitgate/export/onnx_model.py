@@ -21,6 +21,7 @@ class Form(Protocol):
 
     logit_type: type
     state_type: type  # of the hidden states that a model without readout gives
+    state_unit: float  # what those are multiplied by
 
     def input(self, graph: Graph, x: str) -> str:
         """Raw features ``(B, T, I)`` to what layers take."""
@@ -39,18 +40,18 @@ def build_model(frozen: FrozenModel, form_name: str) -> onnx.ModelProto:
     and ``class (batch,)`` int64; without readout ``hidden (batch, time, H)``, zero behind the ends.
 
     Raises:
-        UnsupportedError: a cell that neither form expresses, or a block skip in the float form.
+        UnsupportedError: a cell that neither form expresses.
     """
-    for k, layer in enumerate(frozen.flat_layers):
+    for layer in frozen.flat_layers:
         if layer.cell not in CELLS:
             raise UnsupportedError(f"export to ONNX: cell {layer.cell!r}, expected one of {sorted(CELLS)}")
-        if layer.skip is not None and form_name == "float":
-            raise UnsupportedError(f"export to ONNX: form 'float' has no block skip (layer {k}); use form='integer'")
     form: Form = IntegerForm(frozen) if form_name == "integer" else FloatForm(frozen)
     graph = Graph()
     data, ends = _layers(graph, frozen, form)
     if frozen.readout is None:
         hidden = graph.cast(_masked(graph, data), form.state_type)
+        if form.state_unit != 1:
+            hidden = graph.add("Mul", hidden, np.asarray(form.state_unit, form.state_type))
         graph.add("Transpose", hidden, perm=[1, 0, 2], name="hidden")
         outputs = [tensor("hidden", form.state_type, ("batch", "time", frozen.output_size))]
     else:
