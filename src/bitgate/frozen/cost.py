@@ -4,7 +4,6 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from bitgate.frozen.operations import Operations, needed_operations, needed_sums
-from bitgate.frozen.record import FrozenLayer
 
 if TYPE_CHECKING:
     from bitgate.frozen.model import FrozenModel
@@ -17,7 +16,7 @@ class Cost:
     """Size and work of a frozen model.
 
     ``paper_bits`` counts as [DLSTM] Table 1 does: weights times bits per weight plus 32 bits a bias, scales left out.
-    Gate maps and skips, which are not in that table, add 32 bits for each gate scale of shared projections and alpha.
+    ``n_scales`` are these scales: of gates, of each row of gates that share projections, and alpha of a skip.
     ``flash_bytes`` are the constants a device stores (weights, biases, multipliers, tables), without code.
     ``ram_bytes`` are the states and the largest layer's scratch in the plain C kernels. Operations are those that the
     arithmetic needs (frozen/operations.py), where a weight of 0 costs nothing: of one time step of all recurrent
@@ -60,6 +59,7 @@ def count(model: "FrozenModel") -> Cost:
     biases = [layer.bias.size for layer in layers]
     biases += [layer.bias_hn.size for layer in layers if layer.bias_hn is not None]
     scales = [layer.mult_ih.size for layer in layers]
+    scales += [layer.skip.alpha.size for layer in layers if layer.skip is not None]
     constants = sum(layer.mult_ih.nbytes + layer.mult_hh.nbytes + layer.shift.size for layer in layers)
     constants += sum(2 * layer.skip.alpha.size for layer in layers if layer.skip is not None)
     constants += sum(len(layer.gates) for layer in layers if layer.is_shared)
@@ -77,7 +77,7 @@ def count(model: "FrozenModel") -> Cost:
         n_weights=sum(weights),
         n_biases=sum(biases),
         n_scales=sum(scales),
-        paper_bits=paper + 32 * (sum(biases) + sum(map(_vectors, layers))),
+        paper_bits=paper + 32 * sum(biases),
         weight_bytes=weight_bytes,
         flash_bytes=weight_bytes + 4 * sum(biases) + constants + SIGMOID_TABLE_BYTES,
         ram_bytes=2 * sum(layer.state_size for layer in layers)
@@ -89,12 +89,6 @@ def count(model: "FrozenModel") -> Cost:
         readout_multiplications=readout.multiplications,
         zero_weights=sum(int((m.values == 0).sum()) for m in matrices),
     )
-
-
-def _vectors(layer: FrozenLayer) -> int:
-    """Real numbers of a gate map and a skip: a scale for each row of the gates, and alpha."""
-    scales = layer.bias.size if layer.is_shared else 0
-    return scales + (0 if layer.skip is None else layer.skip.alpha.size)
 
 
 def _readout_operations(model: "FrozenModel") -> Operations:
