@@ -24,7 +24,8 @@ class TextClassifier(nn.Module):
         n_classes: number of classes.
         hidden_sizes: units of each recurrent layer.
         embedding_size: features of a token.
-        options: those of ``SequenceClassifier``: cell, weights, gates, bidirectional, ...
+        options: those of ``SequenceClassifier``: cell, weights, gates, bidirectional, ...; ``dropout`` acts on the
+            embedded tokens too.
 
     Raises:
         ArgumentError: an argument out of range.
@@ -44,6 +45,7 @@ class TextClassifier(nn.Module):
         require_size("embedding_size", embedding_size)
         factory = {name: options[name] for name in ("device", "dtype") if name in options}
         self.embedding = nn.Embedding(vocabulary_size, embedding_size, **factory)
+        self.dropout = nn.Dropout(options.get("dropout", 0.0))
         self.classifier = SequenceClassifier(embedding_size, n_classes, hidden_sizes, **options)
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
@@ -60,5 +62,5 @@ class TextClassifier(nn.Module):
         if isinstance(x, PackedSequence):
             raise ArgumentError("x: a PackedSequence, expected padded token numbers (B, T) and lengths")
         tokens = x.squeeze(-1) if x.dim() == 3 else x
-        logits: Tensor = self.classifier(self.embedding(tokens.long()), lengths)
+        logits: Tensor = self.classifier(self.dropout(self.embedding(tokens.long())), lengths)
         return logits

@@ -11,6 +11,7 @@ from torch import Tensor
 from torchmetrics.functional.classification import multiclass_calibration_error, multiclass_confusion_matrix
 
 from bitgate.data import Sequences
+from bitgate.data.batches import fitting_size
 from bitgate.errors import DataError
 from bitgate.nn import Classifier, distributions, fix_weights
 from bitgate.weights import CategoricalWeights, GaussianWeights
@@ -48,6 +49,7 @@ def predict_logits(model: Classifier, sequences: Sequences, *, batch_size: int =
     """Logits ``(N, classes)`` in the order of the sequences; short sequences run together to save padding."""
     order = np.argsort(sequences.length, kind="stable")
     device = next(model.parameters()).device
+    batch_size = fitting_size(sequences.length, batch_size)
     parts = []
     for start in range(0, len(order), batch_size):
         x, lengths = sequences.padded(order[start : start + batch_size])
