@@ -10,6 +10,7 @@ from bitgate.errors import ArgumentError
 from bitgate.ops import native, reference, triton_backend, vendor
 from bitgate.ops.noise import normal_noise
 from bitgate.ops.problem import LayerParameters, LoopResult, Recurrence, noise_shape
+from bitgate.ops.triton_launch import is_interpreted
 
 Backend = Literal["auto", "native", "vendor", "triton", "reference"]
 BACKEND_VARIABLE = "BITGATE_BACKEND"
@@ -31,11 +32,13 @@ def choose_backend(recurrence: Recurrence, params: LayerParameters, backend: str
     if wanted not in get_args(Backend):
         raise ArgumentError(f"backend: {wanted!r}, expected one of {', '.join(get_args(Backend))}")
     for name, module in (("native", native), ("vendor", vendor), ("triton", triton_backend)):
-        why_not = module.refusal(recurrence, params) if wanted in ("auto", name) else None
-        if wanted == name and why_not:
-            raise ArgumentError(f"backend: {name!r} cannot run this layer: {why_not}; use 'reference' or 'auto'")
-        if wanted == name or (wanted == "auto" and not why_not):
+        if wanted not in ("auto", name) or (wanted == "auto" and name == "triton" and is_interpreted()):
+            continue  # an interpreter runs only where it is asked for
+        why_not = module.refusal(recurrence, params)
+        if not why_not:
             return name
+        if wanted == name:
+            raise ArgumentError(f"backend: {name!r} cannot run this layer: {why_not}; use 'reference' or 'auto'")
     return "reference"
 
 

@@ -4,6 +4,7 @@ import functools
 import importlib
 import importlib.util
 import os
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,9 +18,11 @@ from bitgate.gates.activation import TANH_GATES
 INTERPRETER_VARIABLE = "TRITON_INTERPRET"
 DTYPES = (torch.float32, torch.bfloat16)
 
-_HELD_BYTES = 96 * 1024  # of recurrent weights that a program keeps; the rest of a multiprocessor's 228 kB is for states
+_HELD_BYTES = (
+    96 * 1024
+)  # of recurrent weights that a program keeps; the rest of a multiprocessor's 228 kB is for states
 _LARGEST_ALONE = 256  # units up to which one program runs all steps; above, a launch a step spreads them over programs
-_TILE_UNITS, _TILE_DEPTH, _SMALLEST, _MOST_ROWS = 32, 32, 16, 64
+_TILE_UNITS, _TILE_DEPTH, _SMALLEST, _MOST_ROWS = 32, 32, 16, 32
 _EDGES = 256  # as in triton_kernels/cell.py
 
 
@@ -58,11 +61,11 @@ class Plan:
     n_warps: int
 
 
-def make_plan(batch: int, steps: int, hidden: int, n_gates: int, dtype: torch.dtype) -> Plan:
+def make_plan(batch: int, steps: int, hidden: int, n_gates: int, dtype: torch.dtype, *, may_hold: bool = True) -> Plan:
     """Weights on chip where they fit; one program for all units up to 256; above, a launch a step."""
     padded = max(_SMALLEST, 1 << (hidden - 1).bit_length())
     n_tiles = -(-hidden // _TILE_UNITS)
-    if n_gates * padded * padded * dtype.itemsize <= _HELD_BYTES:
+    if may_hold and n_gates * padded * padded * dtype.itemsize <= _HELD_BYTES:
         return Plan(_SMALLEST, True, padded, 1, (-(-batch // _SMALLEST), 1), steps, 4 if padded < 64 else 8)
     if hidden <= _LARGEST_ALONE:
         return Plan(_SMALLEST, False, padded, n_tiles, (-(-batch // _SMALLEST), 1), steps, 4)
@@ -93,25 +96,22 @@ class Problem:
     lengths: Tensor  # (B,) int32
     steps: int
 
-    @property
-    def plan(self) -> Plan:
-        """How it is cut."""
+    def plan(self, *, may_hold: bool = True) -> Plan:
+        """How it is cut; without holding weights where a GPU has no room for them."""
         batch, hidden = self.h_0.shape
-        return make_plan(batch, self.steps, hidden, len(self.levels), self.w_hh.dtype)
+        return make_plan(batch, self.steps, hidden, len(self.levels), self.w_hh.dtype, may_hold=may_hold)
 
-    @property
-    def constants(self) -> dict[str, Any]:
+    def constants(self, plan: Plan) -> dict[str, Any]:
         """Compile-time arguments of every kernel."""
-        plan = self.plan
         # tf32x3 is three products on tensor cores for one of full precision.
         precision = "tf32" if torch.backends.cuda.matmul.allow_tf32 else "tf32x3"
+        precision = "interpreted" if is_interpreted() else precision
         found = {"CELL": list(CELL_GATES).index(self.cell), "LEVELS": self.levels, "H": self.h_0.shape[1]}
-        found |= {"BB": plan.rows, "PRECISION": precision, "num_warps": plan.n_warps}
+        found |= {"BB": plan.rows, "PRECISION": precision, "num_warps": plan.n_warps, "enable_fp_fusion": True}
         if plan.held:
             return found | {"HP": plan.padded}
         return found | {"BU": _TILE_UNITS, "BK": _TILE_DEPTH, "N_TILES": plan.n_tiles}
 
-    @property
     def edges(self) -> Tensor:
         """Thresholds of the gates."""
         return edges(self.cell, self.levels, self.h_0.device)
@@ -121,8 +121,24 @@ def _kernels() -> Any:
     return importlib.import_module("bitgate.ops.triton_kernels")
 
 
+def _on_device_of(value: Tensor) -> AbstractContextManager[Any]:
+    return torch.cuda.device(value.device) if value.is_cuda else nullcontext()
+
+
+def _launch_held(kernel: Any, p: Problem, *arrays: Any, **constants: Any) -> bool:
+    """Runs the kernel that holds the weights, where that is the plan and the GPU has the shared memory."""
+    plan = p.plan()
+    if not plan.held:
+        return False
+    try:
+        kernel[plan.grid](*arrays, p.h_0.shape[0], **constants, **p.constants(plan))
+    except importlib.import_module("triton").OutOfResources:
+        return False
+    return True
+
+
 def launch_forward(
-    problem: Problem,
+    p: Problem,
     preact: Tensor,
     bias_n: Tensor,
     output: Tensor,
@@ -131,25 +147,27 @@ def launch_forward(
     h_n: Tensor,
     c_n: Tensor,
     keep: bool,
-) -> None:
-    """Fills output, c_n and, where weights are held, h_n; c_n holds c_0 on entry. Arrays as in triton_kernels."""
-    p, plan, batch = problem, problem.plan, problem.h_0.shape[0]
-    common = (preact, p.w_hh, bias_n, p.h_0)
-    if plan.held:
-        _kernels().forward_held[plan.grid](
-            *(*common, p.c_0, p.edges, p.lengths, output, extra, cells, h_n, c_n, batch), KEEP=keep, **p.constants
-        )
-        return
-    for begin in range(0, p.steps, plan.steps_per_launch):
-        _kernels().forward_tiles[plan.grid](
-            *(*common, p.edges, p.lengths, output, extra, cells, c_n, begin, begin + plan.steps_per_launch, batch),
-            KEEP=keep,
-            **p.constants,
-        )
+) -> bool:
+    """Fills output and c_n, which holds c_0 on entry. Arrays as in triton_kernels.
+
+    Returns:
+        Whether h_n was filled too; else it has to be gathered from output.
+    """
+    kernels, batch, common = _kernels(), p.h_0.shape[0], (preact, p.w_hh, bias_n, p.h_0)
+    with _on_device_of(preact):
+        held = (*common, p.c_0, p.edges(), p.lengths, output, extra, cells, h_n, c_n)
+        if _launch_held(kernels.forward_held, p, *held, KEEP=keep):
+            return True
+        plan = p.plan(may_hold=False)
+        arrays = (*common, p.edges(), p.lengths, output, extra, cells, c_n)
+        for begin in range(0, p.steps, plan.steps_per_launch):
+            end = begin + plan.steps_per_launch
+            kernels.forward_tiles[plan.grid](*arrays, begin, end, batch, KEEP=keep, **p.constants(plan))
+    return False
 
 
 def launch_backward(
-    problem: Problem,
+    p: Problem,
     kept: tuple[Tensor, Tensor, Tensor, Tensor],
     grad_output: Tensor,
     grad_preact: Tensor,
@@ -162,12 +180,13 @@ def launch_backward(
     Returns:
         Whether grad_h is complete; else the products of the first step's gradients are missing.
     """
-    p, plan, batch = problem, problem.plan, problem.h_0.shape[0]
-    arrays = (*kept, p.h_0, p.c_0, p.w_hh, p.edges, p.lengths, grad_output, grad_preact, grad_extra, grad_h, grad_c)
-    if plan.held:
-        _kernels().backward_held[plan.grid](*arrays, batch, **p.constants)
-        return True
-    for end in range(p.steps, 0, -plan.steps_per_launch):
-        begin = end - plan.steps_per_launch
-        _kernels().backward_tiles[plan.grid](*arrays, begin, end, p.steps, batch, **p.constants)
+    kernels, batch = _kernels(), p.h_0.shape[0]
+    arrays = (*kept, p.h_0, p.c_0, p.w_hh, p.edges(), p.lengths, grad_output, grad_preact, grad_extra, grad_h, grad_c)
+    with _on_device_of(grad_h):
+        if _launch_held(kernels.backward_held, p, *arrays):
+            return True
+        plan = p.plan(may_hold=False)
+        for end in range(p.steps, 0, -plan.steps_per_launch):
+            begin = end - plan.steps_per_launch
+            kernels.backward_tiles[plan.grid](*arrays, begin, end, p.steps, batch, **p.constants(plan))
     return False

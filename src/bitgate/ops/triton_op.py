@@ -71,12 +71,16 @@ def triton_layer(
     extra = state(T, B, H) if keep and cell == "gru" else none
     h_n, c_n = torch.empty_like(problem.h_0), none if c is None else problem.c_0.clone()
     bias_n = preact.new_zeros(H) if bias_hh is None or cell != "gru" else bias_hh[2 * H :].float().contiguous()
-    launch_forward(problem, preact, bias_n, output, extra, cells, h_n, c_n, keep)
-    if not problem.plan.held:
+    if not launch_forward(problem, preact, bias_n, output, extra, cells, h_n, c_n, keep):
         last = (problem.lengths.long() - 1).clamp_min(0).view(1, B, 1).expand(1, B, H)
         h_n = torch.where(problem.lengths.view(B, 1) > 0, output.gather(0, last)[0], problem.h_0)
-    return output, h_n, c_n, preact if keep else none.clone(), cells if cells.dim() > 1 else none.clone(), (
-        extra if extra.dim() > 1 else none.clone()
+    return (
+        output,
+        h_n,
+        c_n,
+        preact if keep else none.clone(),
+        cells if cells.dim() > 1 else none.clone(),
+        (extra if extra.dim() > 1 else none.clone()),
     )
 
 

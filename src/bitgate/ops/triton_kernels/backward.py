@@ -3,7 +3,7 @@
 import triton
 import triton.language as tl
 
-from bitgate.ops.triton_kernels.cell import GRU, gru_grads, load_before, load_weights, lstm_grads
+from bitgate.ops.triton_kernels.cell import GRU, gru_grads, load_before, load_weights, lstm_grads, multiply
 
 
 @triton.jit
@@ -58,11 +58,16 @@ def step_grads(
             tl.store(out + 3 * H, d3, mask=alive)
     tl.store(out, d0, mask=alive)
     tl.store(out + H, d1, mask=alive)
-    d0, d1, d2, d3 = tl.where(alive, d0, 0.0), tl.where(alive, d1, 0.0), tl.where(alive, d2, 0.0), tl.where(alive, d3, 0.0)
+    d0, d1, d2, d3 = (
+        tl.where(alive, d0, 0.0),
+        tl.where(alive, d1, 0.0),
+        tl.where(alive, d2, 0.0),
+        tl.where(alive, d3, 0.0),
+    )
     return d0, d1, d2, d3, tl.where(alive, rest, grad_h), grad_c
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["B"])
 def backward_held(
     preact,
     extra,
@@ -102,7 +107,7 @@ def backward_held(
     grad_c = grad_h
     if CELL != GRU:
         grad_c = tl.load(grad_c_n + at, mask=inside, other=0.0)
-    size, last = B.to(tl.int64) * H, tl.max(ends) - 1
+    size, last = tl.cast(B, tl.int64) * H, tl.max(ends) - 1
     for back in range(last + 1):
         t = last - back
         alive = inside & (ends > t)[:, None]
@@ -111,17 +116,17 @@ def backward_held(
             preact, extra, cells, output, h_0, c_0, edges, grad_preact, grad_extra,
             grad_h, grad_c, at, gate_at, t, size, alive, CELL, LEVELS, H,
         )  # fmt: skip
-        grad_h = tl.dot(d0.to(w0.dtype), w0, grad_h, input_precision=PRECISION)
-        grad_h = tl.dot(d1.to(w0.dtype), w1, grad_h, input_precision=PRECISION)
-        grad_h = tl.dot(d2.to(w0.dtype), w2, grad_h, input_precision=PRECISION)
+        grad_h = multiply(d0, w0, grad_h, PRECISION)
+        grad_h = multiply(d1, w1, grad_h, PRECISION)
+        grad_h = multiply(d2, w2, grad_h, PRECISION)
         if G == 4:
-            grad_h = tl.dot(d3.to(w0.dtype), w3, grad_h, input_precision=PRECISION)
+            grad_h = multiply(d3, w3, grad_h, PRECISION)
     tl.store(grad_h_n + at, grad_h, mask=inside)
     if CELL != GRU:
         tl.store(grad_c_n + at, grad_c, mask=inside)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["begin", "end", "T", "B"])
 def backward_tiles(
     preact,
     extra,
@@ -156,7 +161,7 @@ def backward_tiles(
     to the caller, who adds them to ``grad_h_n``.
     """
     G: tl.constexpr = len(LEVELS)
-    rows, size = tl.program_id(0) * BB + tl.arange(0, BB), B.to(tl.int64) * H
+    rows, size = tl.program_id(0) * BB + tl.arange(0, BB), tl.cast(B, tl.int64) * H
     ends = tl.load(lengths + rows, mask=rows < B, other=0)
     row_at = rows[:, None].to(tl.int64)
     for back in range(end - begin):
@@ -175,9 +180,9 @@ def backward_tiles(
                     source = behind + gate * H
                     if CELL == GRU and gate == 2:
                         source = grad_extra + (t + 1) * size + row_at * H + below[None, :]
-                    d = tl.load(source, mask=reading, other=0.0).to(w.dtype.element_ty)
+                    d = tl.load(source, mask=reading, other=0.0)
                     block = load_weights(w + gate * H * H, below[:, None], unit[None, :], H)
-                    grad_h = tl.dot(d, block, grad_h, input_precision=PRECISION)
+                    grad_h = multiply(d, block, grad_h, PRECISION)
             grad_h += tl.load(grad_output + t * size + at, mask=alive, other=0.0)
             grad_c = grad_h
             if CELL != GRU:

@@ -19,7 +19,7 @@ def sigmoid(a):
 @triton.jit
 def tanh(a):
     """By its series near 0, where the quotient would cancel."""
-    s = a * a
+    s = tl.minimum(a * a, 1.0)
     small = a * (1 + s * (-1 / 3 + s * (2 / 15 + s * (-17 / 315 + s * (62 / 2835)))))
     e = tl.exp(-2 * tl.abs(a))
     large = (1 - e) / (1 + e)
@@ -109,3 +109,16 @@ def load_before(states, first, at, t, size, mask):
 def load_weights(w, rows, columns, H: tl.constexpr):
     """A block of one gate's weights ``(H, H)``, zero outside; either index may be the slower one."""
     return tl.load(w + rows * H + columns, mask=(rows < H) & (columns < H), other=0.0)
+
+
+@triton.jit
+def multiply(a, w, sum, PRECISION: tl.constexpr):
+    """``sum + a w``, a rounded to the type of w.
+
+    The interpreter multiplies bfloat16 as if its bits were integers: there ("interpreted") both go as float32.
+    """
+    operand = a.to(w.dtype)
+    if PRECISION == "interpreted":
+        return tl.dot(operand.to(tl.float32), w.to(tl.float32), sum)
+    else:  # noqa: RET505
+        return tl.dot(operand, w, sum, input_precision=PRECISION)

@@ -3,10 +3,10 @@
 import triton
 import triton.language as tl
 
-from bitgate.ops.triton_kernels.cell import GRU, gru_step, load_before, load_weights, lstm_gates, tanh
+from bitgate.ops.triton_kernels.cell import GRU, gru_step, load_before, load_weights, lstm_gates, multiply, tanh
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["B"])
 def forward_held(
     preact,
     w,
@@ -46,15 +46,14 @@ def forward_held(
         bias = tl.load(bias_n + unit, mask=unit < H, other=0.0)[None, :]
     else:
         c = tl.load(c_0 + at, mask=inside, other=0.0)
-    size = B.to(tl.int64) * H
+    size = tl.cast(B, tl.int64) * H
     for t in range(tl.max(ends)):
         alive = inside & (ends > t)[:, None]
         a = preact + t * size * G + gate_at
-        operand = h.to(w0.dtype)
-        a0 = tl.load(a, mask=alive, other=0.0) + tl.dot(operand, w0, input_precision=PRECISION)
-        a1 = tl.load(a + H, mask=alive, other=0.0) + tl.dot(operand, w1, input_precision=PRECISION)
+        a0 = multiply(h, w0, tl.load(a, mask=alive, other=0.0), PRECISION)
+        a1 = multiply(h, w1, tl.load(a + H, mask=alive, other=0.0), PRECISION)
         a2 = tl.load(a + 2 * H, mask=alive, other=0.0)
-        hidden2 = tl.dot(operand, w2, input_precision=PRECISION)
+        hidden2 = multiply(h, w2, tl.zeros((BB, HP), tl.float32), PRECISION)
         if CELL == GRU:
             hidden2 += bias
             h = tl.where(alive, gru_step(a0, a1, a2, hidden2, h, edges, LEVELS), h)
@@ -64,7 +63,7 @@ def forward_held(
             a2 += hidden2
             a3 = a2
             if G == 4:
-                a3 = tl.load(a + 3 * H, mask=alive, other=0.0) + tl.dot(operand, w3, input_precision=PRECISION)
+                a3 = multiply(h, w3, tl.load(a + 3 * H, mask=alive, other=0.0), PRECISION)
             i, f, g, o = lstm_gates(a0, a1, a2, a3, edges, CELL, LEVELS)
             c = tl.where(alive, f * c + i * g, c)
             h = tl.where(alive, o * tanh(c), h)
@@ -82,7 +81,7 @@ def forward_held(
         tl.store(c_n + at, c, mask=inside)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["begin", "end", "B"])
 def forward_tiles(
     preact,
     w,
@@ -112,7 +111,7 @@ def forward_tiles(
     With several programs along the units, one step a launch: each reads what all of them wrote a step before.
     """
     G: tl.constexpr = len(LEVELS)
-    rows, size = tl.program_id(0) * BB + tl.arange(0, BB), B.to(tl.int64) * H
+    rows, size = tl.program_id(0) * BB + tl.arange(0, BB), tl.cast(B, tl.int64) * H
     ends = tl.load(lengths + rows, mask=rows < B, other=0)
     row_at = rows[:, None].to(tl.int64)
     for t in range(begin, end):
@@ -126,16 +125,16 @@ def forward_tiles(
             for k in range(0, H, BK):
                 below = k + tl.arange(0, BK)
                 reading = living[:, None] & (below[None, :] < H)
-                h = load_before(output, h_0, row_at * H + below[None, :], t, size, reading).to(w.dtype.element_ty)
+                h = load_before(output, h_0, row_at * H + below[None, :], t, size, reading)
                 w0 = load_weights(w, unit[None, :], below[:, None], H)
                 w1 = load_weights(w + H * H, unit[None, :], below[:, None], H)
                 w2 = load_weights(w + 2 * H * H, unit[None, :], below[:, None], H)
-                a0 = tl.dot(h, w0, a0, input_precision=PRECISION)
-                a1 = tl.dot(h, w1, a1, input_precision=PRECISION)
-                a2 = tl.dot(h, w2, a2, input_precision=PRECISION)
+                a0 = multiply(h, w0, a0, PRECISION)
+                a1 = multiply(h, w1, a1, PRECISION)
+                a2 = multiply(h, w2, a2, PRECISION)
                 if G == 4:
                     w3 = load_weights(w + 3 * H * H, unit[None, :], below[:, None], H)
-                    a3 = tl.dot(h, w3, a3, input_precision=PRECISION)
+                    a3 = multiply(h, w3, a3, PRECISION)
             a = preact + (t * size + row_at * H) * G + unit[None, :]
             a0 += tl.load(a, mask=alive, other=0.0)
             a1 += tl.load(a + H, mask=alive, other=0.0)
