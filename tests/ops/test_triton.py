@@ -13,6 +13,7 @@ from torch import Tensor
 from bitgate.cells import CELL_GATES, CellKind
 from bitgate.errors import ArgumentError
 from bitgate.ops import LayerParameters, Moments, Recurrence, Skip, choose_backend, triton_launch, triton_status
+from bitgate.ops.triton_backend import CELLS
 from bitgate.ops.triton_op import triton_layer
 from tests.ops.problems import Problem
 from tests.tolerances import AUTOCAST, EXACT, FLOAT32_ROUNDING, assert_near
@@ -73,7 +74,7 @@ def test_odd_shapes(problem: Problem, changes: dict[str, Any], plan: str) -> Non
 @st.composite
 def problems(draw: st.DrawFn) -> Problem:
     """Sizes around those of tiles."""
-    cell: CellKind = draw(st.sampled_from(sorted(CELL_GATES)))
+    cell: CellKind = draw(st.sampled_from(sorted(CELLS)))
     hidden, batch, steps = (
         draw(st.sampled_from(found)) for found in ([1, 2, 15, 16, 17, 33], [1, 2, 16, 17], [1, 2, 3])
     )
@@ -199,6 +200,7 @@ def parameters(dtype: torch.dtype = torch.float32, **more: Any) -> LayerParamete
     [
         (SMOOTH, LayerParameters(*[Moments(torch.zeros(8, 2), torch.zeros(8, 2))] * 2), "lr-trick"),
         (SMOOTH, parameters(torch.float64), "takes bfloat16 and float32, not torch.float64"),
+        (Recurrence("gated_rnn", (0, 0)), parameters(), "no kernel for the cell 'gated_rnn'"),
         (SMOOTH, parameters(w_hr=torch.zeros(1, 2)), "no projection"),
         (Recurrence("lstm", (0,) * 4, sharing=(0, 0, 1, 0)), parameters(), "no shared projections"),
         (Recurrence("lstm", (0,) * 4, skip=Skip("block", 2)), parameters(), "no additive skip"),

@@ -10,6 +10,8 @@ from bitgate.ops.problem import LayerParameters, LoopResult, Moments, Recurrence
 from bitgate.ops.triton_launch import DTYPES, INTERPRETER_VARIABLE, is_installed, is_interpreted
 from bitgate.ops.triton_op import triton_layer
 
+CELLS = ("lstm", "coupled_lstm", "gru")
+
 
 def refusal(recurrence: Recurrence, params: LayerParameters) -> str | None:
     """Why this backend cannot run the problem; None if it can."""
@@ -18,6 +20,8 @@ def refusal(recurrence: Recurrence, params: LayerParameters) -> str | None:
         return "Triton is not installed (pip install 'bitgate[gpu]')"
     if weight.device.type != "cuda" and not (is_interpreted() and weight.device.type == "cpu"):
         return f"it runs on a GPU, not on {weight.device.type} (${INTERPRETER_VARIABLE}=1 interprets it there)"
+    if recurrence.cell not in CELLS:
+        return f"it has no kernel for the cell {recurrence.cell!r}"
     if params.is_random:
         return "it cannot draw pre-activations (lr-trick)"
     if recurrence.sharing is not None:
@@ -41,8 +45,10 @@ def run(
     params: LayerParameters,
     lengths: Tensor | None,
     noise: Tensor | None = None,
+    anchor: Tensor | None = None,
+    position: Tensor | None = None,
 ) -> LoopResult:
-    """One layer in one direction; arguments and result as in ``reference.run``, but ``noise`` is never read."""
+    """One layer in one direction; arguments and result as in ``reference.run``, but what follows lengths is not read."""
     assert isinstance(params.w_ih, Tensor)
     assert isinstance(params.w_hh, Tensor)
     tensors = (x, h, c, params.w_ih, params.w_hh, params.bias_ih, params.bias_hh)

@@ -98,7 +98,7 @@ class ClassifierTraining(lightning.LightningModule):
         To log every step would cost a tenth of a small model's step, and as much again what is kept between steps.
         """
         if self.trainer.is_last_batch:
-            values = {"train_loss": self._loss_sum / self._n_summed, **self._epoch_values}
+            values: dict[str, Any] = {"train_loss": self._loss_sum / self._n_summed, **self._epoch_values}
             for name, value in values.items():
                 self.log(name, value, on_step=False, on_epoch=True, batch_size=1)
 
