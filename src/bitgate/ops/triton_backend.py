@@ -48,7 +48,7 @@ def run(
     anchor: Tensor | None = None,
     position: Tensor | None = None,
 ) -> LoopResult:
-    """One layer in one direction; arguments and result as in ``reference.run``, but what follows lengths is not read."""
+    """One layer in one direction; arguments and result as in ``reference.run``; what follows lengths is not read."""
     assert isinstance(params.w_ih, Tensor)
     assert isinstance(params.w_hh, Tensor)
     tensors = (x, h, c, params.w_ih, params.w_hh, params.bias_ih, params.bias_hh)
