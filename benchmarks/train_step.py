@@ -1,6 +1,6 @@
 """Milliseconds and memory of one training step (forward, backward, Adam) at the paper's shapes, every column in turn.
 
-python benchmarks/train_step.py --threads 1 2 --shapes mnist_strokes auslan uci_har epileptic large
+python benchmarks/train_step.py --threads 1 2
 python benchmarks/train_step.py --seconds 5 --out quick.json
 python benchmarks/train_step.py --shapes uci_har epileptic
 
@@ -51,7 +51,6 @@ SHAPES = {
     "epileptic": Shape(178, 1, (32, 16)),
     "large": Shape(256, 512, (512,), 32),
 }
-PAPER = ["mnist_strokes", "auslan", "uci_har", "epileptic"]
 # Our columns are the coupled cell, as in the paper: weights, levels of gates, backend.
 COLUMNS: dict[str, tuple[Weights | str, dict[str, int], str] | None] = {
     "nn.LSTM": None,
@@ -87,9 +86,9 @@ def main() -> None:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--shapes", nargs="+", choices=list(SHAPES), default=PAPER)
+    parser.add_argument("--shapes", nargs="+", choices=list(SHAPES), default=list(SHAPES))
     parser.add_argument("--seconds", type=float, default=20, help="for each shape, after warming up")
-    parser.add_argument("--threads", nargs="+", type=int, default=[1])
+    parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--out", default=str(ROOT / "benchmarks/results/train_step.json"))
     return parser.parse_args()
 

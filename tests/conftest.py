@@ -1,5 +1,6 @@
 """What all tests share: one thread, a fixed seed, reproducible Hypothesis examples, no backend from outside."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -7,6 +8,9 @@ import torch
 from hypothesis import HealthCheck, settings
 
 torch.set_num_threads(1)
+
+# GPU kernels run in Triton's interpreter, which it chooses when it is first imported: by whichever test comes first.
+os.environ["TRITON_INTERPRET"] = "1"
 
 # Deadlines measure the machine, not the code; derandomized examples fail for everyone or for no one.
 settings.register_profile(

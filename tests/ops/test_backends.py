@@ -107,7 +107,7 @@ def test_environment_names_the_backend_and_the_argument_wins(monkeypatch: pytest
     assert choose_backend(SMOOTH, parameters()) == "reference"
     assert choose_backend(SMOOTH, parameters(), "vendor") == "vendor"
     monkeypatch.setenv("BITGATE_BACKEND", "cuda")
-    with pytest.raises(ArgumentError, match="backend: 'cuda', expected one of auto, native, vendor, reference"):
+    with pytest.raises(ArgumentError, match="backend: 'cuda', expected one of auto, native, vendor, triton, reference"):
         choose_backend(SMOOTH, parameters())
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -76,6 +76,9 @@ def test_native_equals_reference(path: str, dtype: torch.dtype, monkeypatch: pyt
     monkeypatch.setenv("BITGATE_SIMD", path)
 
     @settings(max_examples=60)
+    @example(problem=Problem("lstm", (0, 2, 0, 3), batch=1, steps=1, lengths=None))
+    @example(problem=Problem("coupled_lstm", (0, 0, 0), batch=1, steps=1, lengths=(1,), is_random=True))
+    @example(problem=Problem("gru", (2, 0, 3), batch=1, steps=6, lengths=None))
     @given(problem=problems())
     def check(problem: Problem) -> None:
         assert_parity(problem.with_gradients("native", dtype), problem.with_gradients("reference", dtype))

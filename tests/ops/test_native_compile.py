@@ -45,3 +45,27 @@ def test_a_module_compiles(module: torch.nn.Module) -> None:
     compiled = torch.compile(module, backend="aot_eager", dynamic=True)
     x = torch.randn(4, 3, 3)
     assert_near(compiled(x)[0], module(x)[0], EXACT)
+
+
+class Layer(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.w_ih, self.w_hh = torch.nn.Parameter(torch.randn(15, 11)), torch.nn.Parameter(torch.randn(15, 5))
+
+    def forward(self, x: Tensor, h: Tensor, c: Tensor) -> Tensor:
+        params = LayerParameters(self.w_ih, self.w_hh, None)
+        return recurrent(Recurrence("coupled_lstm", (2, 0, 2)), x, h, c, params, backend="native").output
+
+
+@pytest.mark.slow
+def test_export_leaves_steps_and_batch_free() -> None:
+    module, steps, batch = Layer().eval(), torch.export.Dim("steps"), torch.export.Dim("batch")
+    shapes = {"x": {0: steps, 1: batch}, "h": {0: batch}, "c": {0: batch}}
+    example = (torch.randn(4, 3, 11), torch.randn(3, 5), torch.randn(3, 5))
+    with torch.no_grad():
+        exported = torch.export.export(module, example, dynamic_shapes=shapes)
+        targets = [str(node.target) for node in exported.graph.nodes]
+        assert targets.count("bitgate.recurrent_layer.default") == 1
+        for T, B in ((4, 3), (7, 2), (1, 1), (9, 64)):
+            inputs = (torch.randn(T, B, 11), torch.randn(B, 5), torch.randn(B, 5))
+            assert_near(exported.module()(*inputs), module(*inputs), EXACT)

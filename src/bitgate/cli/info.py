@@ -42,20 +42,21 @@ def _installation(show: bool) -> dict[str, Any]:
     try:
         import torch
 
-        from bitgate.ops import BACKEND_VARIABLE, training_kernel_status
+        from bitgate.ops import BACKEND_VARIABLE, training_kernel_status, triton_status
 
         devices = ["cpu"] + [torch.cuda.get_device_name(k) for k in range(torch.cuda.device_count())]
         training = f"torch {torch.__version__} on {', '.join(devices)}"
-        backends = f"native, vendor (smooth gates), reference (all); ${BACKEND_VARIABLE} forces one"
-        kernels = training_kernel_status()
+        backends = f"native, vendor (smooth gates), triton (GPU), reference (all); ${BACKEND_VARIABLE} forces one"
+        kernels, triton = training_kernel_status(), triton_status()
     except ImportError:
-        training, backends, kernels = "missing: pip install torch", "none", "none"
+        training, backends, kernels, triton = "missing: pip install torch", "none", "none", "none"
     found = next((c for c in ("cc", "gcc", "clang") if shutil.which(c)), None)
     entries = {
         "bitgate": __version__,
         "training": training,
         "training backends": backends,
         "training kernels in C": kernels,
+        "training kernels in Triton": triton,
         "native runtime": native_status(),
         "C compiler": found or "missing: install gcc or clang to compile exported models",
     }

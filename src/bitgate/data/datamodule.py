@@ -120,6 +120,10 @@ class SequenceDataModule(lightning.LightningDataModule):
     def _evaluation(self, part: Sequences) -> data.DataLoader[Batch]:
         return _loader(part, LengthBatches(part.length, fitting_size(part.length, self.eval_batch_size)))
 
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Moves the tensors of a batch; on the CPU it spares Lightning's search for them."""
+        return batch if device.type == "cpu" else super().transfer_batch_to_device(batch, device, dataloader_idx)
+
 
 def _loader(part: Sequences, batches: _IndexBatches, targets: torch.Tensor | None = None) -> data.DataLoader[Batch]:
     # batch_size=None: the sampler names whole batches. The default collation would copy every tensor again.

@@ -4,6 +4,7 @@ from bitgate.ops.native_kernel import SIMD_PATHS, SIMD_VARIABLE, simd_path, trai
 from bitgate.ops.problem import LayerParameters, LoopResult, Matrix, Moments, Recurrence, Skip, noise_shape
 from bitgate.ops.recurrent import BACKEND_VARIABLE, choose_backend, recurrent
 from bitgate.ops.reference import product, realize
+from bitgate.ops.triton_launch import triton_status
 
 __all__ = [
     "BACKEND_VARIABLE",
@@ -22,4 +23,5 @@ __all__ = [
     "recurrent",
     "simd_path",
     "training_kernel_status",
+    "triton_status",
 ]

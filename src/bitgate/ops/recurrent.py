@@ -7,11 +7,12 @@ import torch
 from torch import Tensor
 
 from bitgate.errors import ArgumentError
-from bitgate.ops import native, reference, vendor
+from bitgate.ops import native, reference, triton_backend, vendor
 from bitgate.ops.noise import normal_noise
 from bitgate.ops.problem import LayerParameters, LoopResult, Recurrence, noise_shape
+from bitgate.ops.triton_launch import is_interpreted
 
-Backend = Literal["auto", "native", "vendor", "reference"]
+Backend = Literal["auto", "native", "vendor", "triton", "reference"]
 BACKEND_VARIABLE = "BITGATE_BACKEND"
 
 
@@ -21,7 +22,7 @@ def choose_backend(recurrence: Recurrence, params: LayerParameters, backend: str
     Args:
         recurrence: cell and gates.
         params: weights and biases.
-        backend: "native", "vendor", "reference" or "auto", the first of these that can run the problem;
+        backend: "native", "vendor", "triton", "reference" or "auto", the first of these that can run the problem;
             ``$BITGATE_BACKEND`` where None, else "auto".
 
     Raises:
@@ -30,12 +31,14 @@ def choose_backend(recurrence: Recurrence, params: LayerParameters, backend: str
     wanted = backend or os.environ.get(BACKEND_VARIABLE) or "auto"
     if wanted not in get_args(Backend):
         raise ArgumentError(f"backend: {wanted!r}, expected one of {', '.join(get_args(Backend))}")
-    for name, module in (("native", native), ("vendor", vendor)):
-        why_not = module.refusal(recurrence, params) if wanted in ("auto", name) else None
-        if wanted == name and why_not:
-            raise ArgumentError(f"backend: {name!r} cannot run this layer: {why_not}; use 'reference' or 'auto'")
-        if wanted == name or (wanted == "auto" and not why_not):
+    for name, module in (("native", native), ("vendor", vendor), ("triton", triton_backend)):
+        if wanted not in ("auto", name) or (wanted == "auto" and name == "triton" and is_interpreted()):
+            continue  # an interpreter runs only where it is asked for
+        why_not = module.refusal(recurrence, params)
+        if not why_not:
             return name
+        if wanted == name:
+            raise ArgumentError(f"backend: {name!r} cannot run this layer: {why_not}; use 'reference' or 'auto'")
     return "reference"
 
 
@@ -105,9 +108,10 @@ def _check_options(recurrence: Recurrence, params: LayerParameters) -> None:
         raise ArgumentError(f"skip: {recurrence.skip}, but the cell {recurrence.cell!r} is no LSTM")
 
 
-# torch.compile takes the native operator whole; the other two it would unroll step by step, for minutes.
+# torch.compile takes the native and the Triton operator whole; the other two it would unroll step by step, for minutes.
 _RUN: dict[str, Any] = {
     "native": native.run,
+    "triton": triton_backend.run,
     "vendor": torch.compiler.disable(vendor.run),  # type: ignore[no-untyped-call]
     "reference": torch.compiler.disable(reference.run),  # type: ignore[no-untyped-call]
 }
