@@ -36,6 +36,16 @@ def test_batch_is_padded_to_its_longest(resident_bytes):
     np.testing.assert_array_equal(y.numpy(), sequences.labels[chosen])
 
 
+def test_grouped_batches_are_the_same_batches(dataset):
+    one_by_one = SequenceDataModule(dataset, 8, seed=5).train_dataloader()
+    grouped = SequenceDataModule(dataset, 8, seed=5, group=3).train_dataloader()
+    groups = epoch_of(grouped, 2)
+    assert len(grouped) == len(groups) == -(-len(one_by_one) // 3)
+    assert [len(group) for group in groups[:-1]] == [3] * (len(groups) - 1)
+    assert same([batch for group in groups for batch in group], epoch_of(one_by_one, 2))
+    assert not same([batch for group in epoch_of(grouped, 1) for batch in group], epoch_of(one_by_one, 2))
+
+
 def test_targets_are_those_of_the_sequences_of_the_batch():
     sequences = random_sequences()
     targets = torch.arange(2.0 * len(sequences)).reshape(-1, 2)

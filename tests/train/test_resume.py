@@ -1,5 +1,6 @@
 """A run that dies and is resumed ends where an uninterrupted one ends, bit for bit."""
 
+import itertools
 import os
 import shutil
 import signal
@@ -32,15 +33,20 @@ def same_end(a, b) -> bool:
 
 def interrupt(monkeypatch, config, *, epoch: int, batch: int) -> None:
     """Runs ``fit`` until it dies in the middle of an epoch."""
-    original = ClassifierTraining.training_step
+    original = ClassifierTraining.loss
+    steps = itertools.count()
+    first = [0]  # step of the epoch's first batch
 
-    def dying(self, data, batch_idx):
-        if (self.current_epoch, batch_idx) == (epoch, batch):
+    def dying(self, data):
+        step = next(steps)
+        if self.current_epoch < epoch:
+            first[0] = step + 1
+        if (self.current_epoch, step - first[0]) == (epoch, batch):
             raise Killed
-        return original(self, data, batch_idx)
+        return original(self, data)
 
     with monkeypatch.context() as patch:
-        patch.setattr(ClassifierTraining, "training_step", dying)
+        patch.setattr(ClassifierTraining, "loss", dying)
         with pytest.raises(Killed):
             fit(config, progress=False)
     assert not run_of(config).result_file.exists()

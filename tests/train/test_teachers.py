@@ -70,13 +70,13 @@ def test_started_again_the_teachers_are_trained_anew(digits_file, tmp_path):
 
 def test_pretraining_uses_the_other_trick(digits_file, tmp_path, monkeypatch):
     tricks = []
-    original = ClassifierTraining.training_step
+    original = ClassifierTraining.loss
 
-    def watched(self, batch, batch_idx):
+    def watched(self, batch):
         tricks.append((self.current_epoch, *{d.trick for d in distributions(self.model)}))
-        return original(self, batch, batch_idx)
+        return original(self, batch)
 
-    monkeypatch.setattr(ClassifierTraining, "training_step", watched)
+    monkeypatch.setattr(ClassifierTraining, "loss", watched)
     fit(tiny_config(digits_file, runs_dir=str(tmp_path), epochs=3, pretrain_epochs=2), progress=False)
     assert set(tricks) == {(0, "lr"), (1, "lr"), (2, "r")}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -70,6 +71,27 @@ class TrainBatches:
     def _sort_chunks(self, order: NDArray[np.int64]) -> NDArray[np.int64]:
         chunk = np.arange(len(order)) // (self._batch_size * _CHUNK)
         return order[np.lexsort((self._length[order], chunk))]
+
+
+class Groups:
+    """The batches of ``batches`` in lists of ``size``, the last one shorter where they do not divide."""
+
+    def __init__(self, batches: TrainBatches, size: int) -> None:
+        check_batch_size(size)
+        self._batches = batches
+        self._size = size
+
+    def set_epoch(self, epoch: int) -> None:
+        """As ``TrainBatches.set_epoch``."""
+        self._batches.set_epoch(epoch)
+
+    def __len__(self) -> int:
+        return -(-len(self._batches) // self._size)
+
+    def __iter__(self) -> Iterator[list[NDArray[np.int64]]]:
+        batches = iter(self._batches)
+        while group := list(itertools.islice(batches, self._size)):
+            yield group
 
 
 class LengthBatches:

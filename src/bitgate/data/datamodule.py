@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils import data
 
-from bitgate.data.batches import LengthBatches, TrainBatches, check_batch_size, fitting_size
+from bitgate.data.batches import Groups, LengthBatches, TrainBatches, check_batch_size, fitting_size
 from bitgate.data.sequences import Dataset, Sequences
 from bitgate.errors import ArgumentError
 
@@ -22,15 +22,16 @@ _RESIDENT_BYTES = 2**30
 
 class _IndexBatches(Protocol):
     def __len__(self) -> int: ...
-    def __iter__(self) -> Iterator[NDArray[np.int64]]: ...
+    def __iter__(self) -> Iterator[NDArray[np.int64] | list[NDArray[np.int64]]]: ...
 
 
-class PaddedBatches(data.Dataset[Batch]):
+class PaddedBatches(data.Dataset[Any]):
     """Sequences addressed by a whole batch of indices at a time.
 
     Item ``indices`` (B,) is x (B, longest of the batch, I) float32 with zeros behind each end, lengths (B,)
     int64, labels (B,) int64, and rows of ``targets`` (N, classes) where given. A part of up to ``resident_bytes``
-    when padded is padded once and then only gathered from; a larger one is padded batch by batch.
+    when padded is padded once and then only gathered from; a larger one is padded batch by batch. Item
+    ``[indices, ...]`` is the list of their batches.
     """
 
     def __init__(
@@ -47,7 +48,10 @@ class PaddedBatches(data.Dataset[Batch]):
         size = len(sequences) * int(sequences.length.max()) * sequences.input_size * 4
         self._resident = torch.from_numpy(sequences.padded()[0]) if size <= resident_bytes else None
 
-    def __getitem__(self, indices: NDArray[np.int64]) -> Batch:
+    def __getitem__(self, indices: NDArray[np.int64] | list[NDArray[np.int64]]) -> Batch | list[Batch]:
+        return [self._batch(part) for part in indices] if isinstance(indices, list) else self._batch(indices)
+
+    def _batch(self, indices: NDArray[np.int64]) -> Batch:
         chosen = torch.from_numpy(indices)
         length = self._length[chosen]
         if self._resident is None:
@@ -72,6 +76,7 @@ class SequenceDataModule(lightning.LightningDataModule):
         bucket: batch similar lengths together.
         eval_batch_size: sequences per validation or test batch; fewer where they are long.
         targets: what else to learn from, ``(N, classes)`` probabilities of the training part; in its batches alone.
+        group: where given, an item of the training loader is a list of so many batches.
 
     Raises:
         ArgumentError: a batch size below 1 or a negative seed.
@@ -86,6 +91,7 @@ class SequenceDataModule(lightning.LightningDataModule):
         bucket: bool = True,
         eval_batch_size: int = 512,
         targets: torch.Tensor | None = None,
+        group: int | None = None,
     ) -> None:
         super().__init__()
         check_batch_size(batch_size)
@@ -98,8 +104,9 @@ class SequenceDataModule(lightning.LightningDataModule):
         self.bucket = bucket
         self.eval_batch_size = eval_batch_size
         self.targets = targets
+        self.group = group
 
-    def train_dataloader(self) -> data.DataLoader[Batch]:
+    def train_dataloader(self) -> data.DataLoader[Any]:
         """Training batches; their order follows from the seed and the epoch alone."""
         part = self.dataset.train
         trainer = self.trainer
@@ -107,7 +114,7 @@ class SequenceDataModule(lightning.LightningDataModule):
         batches = TrainBatches(
             part.length, self.batch_size, self.seed, bucket=self.bucket, rank=rank, world_size=world_size
         )
-        return _loader(part, batches, self.targets)
+        return _loader(part, batches if self.group is None else Groups(batches, self.group), self.targets)
 
     def val_dataloader(self) -> data.DataLoader[Batch]:
         """Validation batches, the shortest sequences first."""
@@ -125,7 +132,7 @@ class SequenceDataModule(lightning.LightningDataModule):
         return batch if device.type == "cpu" else super().transfer_batch_to_device(batch, device, dataloader_idx)
 
 
-def _loader(part: Sequences, batches: _IndexBatches, targets: torch.Tensor | None = None) -> data.DataLoader[Batch]:
+def _loader(part: Sequences, batches: _IndexBatches, targets: torch.Tensor | None = None) -> data.DataLoader[Any]:
     # batch_size=None: the sampler names whole batches. The default collation would copy every tensor again.
     # Worker processes would cost more than a batch does.
     padded = PaddedBatches(part, targets=targets)

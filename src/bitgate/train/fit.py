@@ -19,7 +19,7 @@ from bitgate.train.callbacks import EpochProgress, MetricsFile, Patience, Stopwa
 from bitgate.train.checkpoints import AtomicCheckpoints
 from bitgate.train.config import FitConfig
 from bitgate.train.evaluate import evaluate
-from bitgate.train.module import ClassifierTraining
+from bitgate.train.module import STEPS_PER_CALL, ClassifierTraining
 from bitgate.train.run import Best, Run, build_model, load_run_dataset, load_weights
 from bitgate.train.teachers import teach, teacher_configs
 
@@ -123,7 +123,9 @@ def train(
     """
     module = ClassifierTraining(model, config, len(dataset.train))
     targets = teach(config, run, dataset) if config.teachers else None
-    data = SequenceDataModule(dataset, batch_size=config.batch_size, seed=config.seed, targets=targets)
+    data = SequenceDataModule(
+        dataset, batch_size=config.batch_size, seed=config.seed, targets=targets, group=STEPS_PER_CALL
+    )
     monitor = "val_sample" if config.is_random else "val_map"
     callbacks: list[Callback] = [EpochProgress(config.run_name)] if progress else []
     if config.patience:
@@ -144,7 +146,6 @@ def train(
             accelerator=config.accelerator,
             devices=config.devices,
             use_distributed_sampler=False,  # the batches are shared out by their own sampler
-            gradient_clip_val=config.clip_norm or None,
             logger=TensorBoardLogger(run.path, name="", version=run.tensorboard.name),
             plugins=[AtomicCheckpoints()],
             callbacks=callbacks,
