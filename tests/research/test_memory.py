@@ -135,7 +135,7 @@ def test_the_raw_step_skip_diverges_and_warns_and_no_other_does():
 
 def test_forget_bias_lengthens_the_memory():
     found = {memory.name: memory for memory in examine_untrained(4, 6, steps=40, long_steps=100, batch=2)}
-    plain, biased = found["LSTM"], found["LSTM, forget bias 3"]
+    plain, biased = found["LSTM"], found["LSTM, bias 3"]
     assert biased.products[-1] > 1e4 * plain.products[-1]
     assert len(plain.gradients) == 41
 

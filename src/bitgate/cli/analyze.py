@@ -95,7 +95,7 @@ def _show(costs: list[RecurrentCost], memories: list[Memory], arguments: Argumen
         for c in costs
     ]
     title = f"{arguments.input_size} features, {arguments.hidden_size} units, {arguments.vocabulary_size} tokens"
-    columns = ("layer", "recurrent", "saved", "whole model", "FLOPs/step", "activations")
+    columns = ("layer", "recurrent", "saved", "model", "FLOPs", "activ.")
     print_table(title, columns, rows, caption="gate maps and skips are our own definitions")
     names = ("network", "gates", "cosine", "gradient", "|h|")
     caption = f"gates: product at the distance; gradient: share of the last step's; {folder}: memory.png, analysis.json"
@@ -106,7 +106,7 @@ def _show(costs: list[RecurrentCost], memories: list[Memory], arguments: Argumen
 
 
 def _memory_row(memory: Memory) -> tuple[str, ...]:
-    state = f"{max(memory.range.h):.3g}" if memory.range.is_finite else "not finite"
+    state = f"{max(memory.range.h):.3g}" if memory.range.is_finite else "inf"
     last = memory.gradients[min(memory.distances[-1], len(memory.gradients) - 1)]
     fall = last / memory.gradients[0] if memory.gradients[0] else float("nan")
     return (memory.name, f"{memory.products[-1]:.0e}", f"{memory.cosines[-1]:.3f}", f"{fall:.0e}", state)

@@ -47,8 +47,14 @@ class Memory:
 
     def as_dict(self) -> dict[str, Any]:
         """Everything, for JSON."""
-        found = {k: v for k, v in vars(self).items() if k != "range"}
-        return found | {"range": vars(self.range) | {"is_finite": self.range.is_finite}}
+        found = {k: _finite(v) for k, v in vars(self).items() if k != "range"}
+        states = {k: _finite(v) for k, v in vars(self.range).items()}
+        return found | {"range": states | {"is_finite": self.range.is_finite}}
+
+
+def _finite(value: Any) -> Any:
+    """None in place of numbers that JSON does not have."""
+    return [x if math.isfinite(x) else None for x in value] if isinstance(value, tuple) else value
 
 
 def spaced_distances(longest: int, count: int = 40) -> tuple[int, ...]:
@@ -98,17 +104,17 @@ def examine(
 
 UNTRAINED: dict[str, Callable[..., RecurrentModule]] = {
     "LSTM": LSTM,
-    "LSTM, forget bias 3": lambda *sizes, **options: LSTM(*sizes, forget_bias=3.0, **options),
+    "LSTM, bias 3": lambda *sizes, **options: LSTM(*sizes, forget_bias=3.0, **options),
     "GRU": GRU,
     "QL-LSTM, block": QLLSTM,
-    "QL-LSTM, block, forget bias 3": lambda *sizes, **options: QLLSTM(*sizes, forget_bias=3.0, **options),
+    "QL-LSTM, block, bias 3": lambda *sizes, **options: QLLSTM(*sizes, forget_bias=3.0, **options),
     "QL-LSTM, no skip": lambda *sizes, **options: QLLSTM(*sizes, skip=None, **options),
-    "QL-LSTM, step (bounded)": lambda *sizes, **options: QLLSTM(*sizes, skip="step", **options),
-    "QL-LSTM, step-raw, alpha 0.1, forget bias 3": lambda *sizes, **options: QLLSTM(
+    "QL-LSTM, step": lambda *sizes, **options: QLLSTM(*sizes, skip="step", **options),
+    "QL-LSTM, step-raw, bias 3": lambda *sizes, **options: QLLSTM(
         *sizes, skip="step-raw", skip_scale=0.1, forget_bias=3.0, **options
     ),
 }
-"""Cells by name; the last is the form that diverges."""
+"""Cells by name (bias: the forget gate's initial one); the last is the form that diverges, its alpha 0.1."""
 
 
 def examine_untrained(
