@@ -14,6 +14,7 @@ _SHOWN = {
     "test_map": "test accuracy, most probable weights (MAP)",
     "test_ensemble": "test accuracy, ensemble of draws",
     "epoch_sample": "best epoch on validation, sample",
+    "perplexity": "test perplexity per token, most probable weights",
     "epoch_map": "best epoch on validation, MAP",
     "paper_bits": "bits, counted as the paper does",
     "seconds": "seconds",
@@ -79,7 +80,10 @@ def run(arguments: Arguments, show: bool) -> dict[str, Any]:
     if show:
         rows = [(text, _format(key, result[key])) for key, text in _SHOWN.items() if key in result]
         print_table(config.run_name, ("", "value"), rows, caption=f"{folder.path}: training.png, metrics.csv")
-        print(f"next: bitgate freeze {folder.path} -o {config.run_name}.bitgate")
+        if "perplexity" in result:
+            print("a language model cannot be frozen: its embedding and its softmax have no integer form here")
+        else:
+            print(f"next: bitgate freeze {folder.path} -o {config.run_name}.bitgate")
     return {"run": str(folder.path), **result}
 
 

@@ -5,6 +5,7 @@ from bitgate.nn.convert import from_torch, to_torch
 from bitgate.nn.count import BitCount, count_bits
 from bitgate.nn.gated_rnn import GatedRNN
 from bitgate.nn.gru import GRU
+from bitgate.nn.language import LanguageModel, detach
 from bitgate.nn.linear import Linear
 from bitgate.nn.lstm import LSTM
 from bitgate.nn.posterior import (
@@ -28,6 +29,7 @@ __all__ = [
     "Classifier",
     "ClassifierCell",
     "GatedRNN",
+    "LanguageModel",
     "Linear",
     "QLState",
     "RecurrentModule",
@@ -35,6 +37,7 @@ __all__ = [
     "Standardize",
     "TextClassifier",
     "count_bits",
+    "detach",
     "distributions",
     "fix_weights",
     "from_torch",

@@ -13,6 +13,11 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 Metrics = dict[str, tuple[list[float], list[float]]]
 """By column: epochs and values where the column is given."""
 
+_PANELS = {
+    "train_loss": ("tab:blue", "training loss, nats"),
+    "val_perplexity": ("tab:orange", "validation perplexity"),
+    "entropy_bits": ("tab:green", "mean weight entropy, bits"),
+}
 _CURVES = {"val_sample": "drawn networks (sample)", "val_map": "most probable weights (MAP)"}
 
 
@@ -32,14 +37,16 @@ def read_metrics(path: Path) -> Metrics:
 def plot_training(metrics_file: Path, target: Path, *, title: str = "") -> None:
     """Draws loss, validation accuracy and mean weight entropy over the epochs; the suffix chooses the format."""
     metrics = read_metrics(metrics_file)
-    panels = ["train_loss", "accuracy"] + ["entropy_bits"] * ("entropy_bits" in metrics)
+    measure = "val_perplexity" if "val_perplexity" in metrics else "accuracy"
+    panels = ["train_loss", measure] + ["entropy_bits"] * ("entropy_bits" in metrics)
     figure, axes = _figure(len(panels))
     for axis, panel in zip(axes, panels, strict=True):
         if panel == "accuracy":
             _draw_accuracy(axis, metrics)
         else:
-            axis.plot(*metrics[panel], color="tab:blue" if panel == "train_loss" else "tab:green")
-            axis.set_title("training loss, nats" if panel == "train_loss" else "mean weight entropy, bits")
+            color, text = _PANELS[panel]
+            axis.plot(*metrics[panel], color=color)
+            axis.set_title(text)
             axis.set_ylim(bottom=0)
         axis.set_xlabel("epoch")
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))

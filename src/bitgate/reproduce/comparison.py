@@ -87,12 +87,16 @@ def _compare_cell(cell: Cell, results: Results) -> Iterable[Comparison]:
             yield Comparison(*given, *_costs(rows))
 
 
-def _costs(rows: Sequence[Row]) -> tuple[int | None, int | None, float, float | None]:
+def _costs(rows: Sequence[Row]) -> tuple[int | None, int | None, float | None, float | None]:
     """Parameters of the recurrent part and of all, and mean times; rows of older versions have only seconds."""
     steps = [row["step_us"] for row in rows if "step_us" in row]
-    seconds = float(np.mean([row["seconds"] / row["epochs"] for row in rows]))
+    seconds = [row["seconds"] / row["epochs"] for row in rows if row.get("epochs")]
     sizes = (rows[0].get("recurrent_parameters"), rows[0].get("parameters"))
-    return *sizes, seconds, float(np.mean(steps)) if steps else None
+    return *sizes, _mean(seconds), _mean(steps)
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return float(np.mean(values)) if values else None
 
 
 def _interval(mean: float, std: float | None) -> str:

@@ -11,7 +11,7 @@ from lightning.pytorch.callbacks import EarlyStopping
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-VALIDATION_COLUMNS = ("val_sample", "val_map", "entropy_bits")
+VALIDATION_COLUMNS = ("val_sample", "val_map", "val_perplexity", "entropy_bits")
 COLUMNS = ("epoch", "train_loss", *VALIDATION_COLUMNS, "temperature", "learning_rate")
 
 
@@ -39,7 +39,7 @@ class EpochProgress(lightning.Callback):
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Advances the bar and tells the newest metrics."""
         metrics = trainer.callback_metrics
-        names = {"train_loss": "loss", "val_sample": "sample", "val_map": "MAP"}
+        names = {"train_loss": "loss", "val_sample": "sample", "val_map": "MAP", "val_perplexity": "perplexity"}
         shown = [f"{text} {float(metrics[k]):.3f}" for k, text in names.items() if k in metrics]
         self.progress.update(self.task, completed=trainer.current_epoch + 1, metrics=", ".join(shown))
 

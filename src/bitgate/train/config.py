@@ -37,6 +37,9 @@ class FitConfig:
         forget_bias: initial bias of the forget gate (lstm, ql_lstm); drawn where not given.
         bidirectional: whether layers also run from the end to the beginning; such a network cannot be streamed.
         embedding_size: features of a token, for text.
+        vocabulary_size: tokens of a language model (data: a .txt file, or wikitext-103).
+        bptt_steps: tokens after which a language model's gradient is cut; its state goes on.
+        tied: a language model's readout has the embedding's weights.
         weights: continuous, gaussian, ternary, binary, or a count of uniform levels such as 4.
         method: r (reparametrization), lr (local reparametrization) or qat; of no effect on continuous weights.
         gates: level counts of gates to discretize, such as o=2,g=2; in YAML {o: 2, g: 2}.
@@ -83,6 +86,9 @@ class FitConfig:
     forget_bias: float | None = None
     bidirectional: bool = False
     embedding_size: int = 64
+    vocabulary_size: int = 8000
+    bptt_steps: int = 64
+    tied: bool = False
     weights: WeightKind | int = "ternary"
     method: Method = "r"
     gates: dict[str, int] = field(default_factory=dict)
@@ -115,7 +121,15 @@ class FitConfig:
 
     def __post_init__(self) -> None:
         positive = ("temperature", "temperature_end", "batch_size", "epochs", "validate_every", "draws", "devices")
-        own = ("threads", "block_size", "scale_learning_rate", "teacher_epochs", "distill_temperature")
+        own = (
+            "threads",
+            "block_size",
+            "vocabulary_size",
+            "bptt_steps",
+            "scale_learning_rate",
+            "teacher_epochs",
+            "distill_temperature",
+        )
         for name in (*positive, *own):
             if not getattr(self, name) > 0:
                 raise ArgumentError(f"{name}: {getattr(self, name)}, expected a positive number")

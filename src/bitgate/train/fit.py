@@ -11,17 +11,23 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
+from torch import nn
 
 from bitgate.data import Dataset, SequenceDataModule
+from bitgate.data.text.corpus import Corpus, is_corpus, load_corpus
 from bitgate.errors import ArgumentError
-from bitgate.nn import Classifier, RecurrentModule, count_bits
+from bitgate.nn import Classifier, LanguageModel, RecurrentModule, count_bits
 from bitgate.train.callbacks import EpochProgress, MetricsFile, Patience, Stopwatch
 from bitgate.train.checkpoints import AtomicCheckpoints
 from bitgate.train.config import FitConfig
 from bitgate.train.evaluate import evaluate
+from bitgate.train.language import LanguageTraining, StreamData, perplexity
 from bitgate.train.module import STEPS_PER_CALL, ClassifierTraining
 from bitgate.train.run import Best, Run, build_model, load_run_dataset, load_weights
 from bitgate.train.teachers import teach, teacher_configs
+
+Monitors = dict[Best, tuple[str, str]]
+"""By kind of best epoch: the metric that chooses it, and whether max or min of it."""
 
 
 def fit(config: FitConfig, *, resume: bool = False, overwrite: bool = False, progress: bool = True) -> dict[str, Any]:
@@ -44,7 +50,9 @@ def fit(config: FitConfig, *, resume: bool = False, overwrite: bool = False, pro
     run = open_run(config, resume=resume, overwrite=overwrite)
     if resume and run.result_file.is_file():
         return run.read_result()
-    dataset = load_run_dataset(config)
+    dataset = load_corpus(config.data, config.vocabulary_size) if is_corpus(config.data) else load_run_dataset(config)
+    if isinstance(dataset, Corpus):
+        _check_language(config)
     model = build_model(config, dataset)
     if not (resume and run.config_file.is_file()):
         start_run(run, config)
@@ -54,8 +62,14 @@ def fit(config: FitConfig, *, resume: bool = False, overwrite: bool = False, pro
     torch.set_num_threads(config.threads)
     torch.set_flush_denormal(True)
     try:
-        trained = train(config, run, model, dataset, resume=resume, progress=progress)
-        result = _test(config, run, model, dataset)
+        if isinstance(dataset, Corpus):
+            assert isinstance(model, LanguageModel)
+            trained = train_language(config, run, model, dataset, resume=resume, progress=progress)
+            result = _test_language(config, run, model, dataset)
+        else:
+            assert not isinstance(model, LanguageModel)
+            trained = train(config, run, model, dataset, resume=resume, progress=progress)
+            result = _test(config, run, model, dataset)
     finally:
         torch.set_num_threads(threads)
         torch.set_flush_denormal(False)
@@ -64,6 +78,17 @@ def fit(config: FitConfig, *, resume: bool = False, overwrite: bool = False, pro
     temporary.write_text(json.dumps(result, indent=1))
     temporary.replace(run.result_file)
     return result
+
+
+def _check_language(config: FitConfig) -> None:
+    """Refuses what only classifiers have.
+
+    Raises:
+        ArgumentError: names the option.
+    """
+    for name in ("kl_weight", "entropy_weight", "teachers", "pretrain_epochs"):
+        if getattr(config, name):
+            raise ArgumentError(f"{name}: {getattr(config, name)}, but a language model has none of it; set it to 0")
 
 
 def open_run(config: FitConfig, *, resume: bool, overwrite: bool) -> Run:
@@ -96,15 +121,15 @@ def start_run(run: Run, config: FitConfig) -> None:
     run.write_config(config)
 
 
-def _checkpoints(config: FitConfig, run: Run) -> list[Callback]:
-    kinds: list[Best] = ["map", "sample"] if config.is_random else ["map"]
+def _checkpoints(run: Run, best: Monitors) -> list[Callback]:
     common: dict[str, Any] = {"dirpath": run.checkpoints, "enable_version_counter": False, "save_top_k": 1}
-    best: list[Callback] = [
-        ModelCheckpoint(filename=f"best-{kind}", monitor=f"val_{kind}", mode="max", **common) for kind in kinds
+    chosen: list[Callback] = [
+        ModelCheckpoint(filename=f"best-{kind}", monitor=metric, mode=mode, **common)
+        for kind, (metric, mode) in best.items()
     ]
     # Written last, so that the state of the others inside it is that of the same epoch.
     last = ModelCheckpoint(filename="last", every_n_epochs=1, save_on_train_epoch_end=True, **common)
-    return [*best, last]
+    return [*chosen, last]
 
 
 def train(
@@ -126,12 +151,44 @@ def train(
     data = SequenceDataModule(
         dataset, batch_size=config.batch_size, seed=config.seed, targets=targets, group=STEPS_PER_CALL
     )
-    monitor = "val_sample" if config.is_random else "val_map"
+    kinds: list[Best] = ["map", "sample"] if config.is_random else ["map"]
+    best: Monitors = {kind: (f"val_{kind}", "max") for kind in kinds}
+    return _optimize(config, run, module, data, best, resume=resume, progress=progress)
+
+
+def train_language(
+    config: FitConfig,
+    run: Run,
+    model: LanguageModel,
+    corpus: Corpus,
+    *,
+    resume: bool = False,
+    progress: bool = True,
+) -> dict[str, float]:
+    """As ``train``, for a language model."""
+    module = LanguageTraining(model, config)
+    data = StreamData(corpus, config.batch_size, config.bptt_steps)
+    best: Monitors = {"map": ("val_perplexity", "min")}
+    return _optimize(config, run, module, data, best, resume=resume, progress=progress)
+
+
+def _optimize(
+    config: FitConfig,
+    run: Run,
+    module: lightning.LightningModule,
+    data: lightning.LightningDataModule,
+    best: Monitors,
+    *,
+    resume: bool,
+    progress: bool,
+) -> dict[str, float]:
+    """Runs the Trainer; early stopping looks at the last of the monitored metrics."""
     callbacks: list[Callback] = [EpochProgress(config.run_name)] if progress else []
     if config.patience:
-        callbacks.append(Patience(monitor=monitor, mode="max", patience=config.patience))
+        monitor, mode = list(best.values())[-1]
+        callbacks.append(Patience(monitor=monitor, mode=mode, patience=config.patience))
     stopwatch = Stopwatch()
-    callbacks += [stopwatch, MetricsFile(run.metrics_file), *_checkpoints(config, run)]
+    callbacks += [stopwatch, MetricsFile(run.metrics_file), *_checkpoints(run, best)]
     last = run.checkpoint("last")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     with warnings.catch_warnings():
@@ -145,6 +202,8 @@ def train(
             check_val_every_n_epoch=config.validate_every,
             accelerator=config.accelerator,
             devices=config.devices,
+            # What takes its own steps clips its own gradients.
+            gradient_clip_val=(config.clip_norm or None) if module.automatic_optimization else None,
             use_distributed_sampler=False,  # the batches are shared out by their own sampler
             logger=TensorBoardLogger(run.path, name="", version=run.tensorboard.name),
             plugins=[AtomicCheckpoints()],
@@ -173,9 +232,22 @@ def _test(config: FitConfig, run: Run, model: Classifier, dataset: Dataset) -> d
         sample = evaluate(model, dataset.test, draws=config.draws, seed=config.seed)
         result |= {"test_sample": sample.sample_accuracy, "test_sample_std": sample.sample_std}
         result |= {"test_ensemble": sample.ensemble_accuracy, "test_ensemble_nll": sample.ensemble_nll}
+    return result | _sizes(model)
+
+
+def _test_language(config: FitConfig, run: Run, model: LanguageModel, corpus: Corpus) -> dict[str, Any]:
+    """Perplexity of the test part, at the epoch that validation chose."""
+    epoch, score = load_weights(model, run, "map")
+    found = perplexity(model, corpus.test, steps=config.bptt_steps)
+    result: dict[str, Any] = {"data": corpus.name, "split": config.split, "seed": config.seed}
+    result |= {"epoch_map": epoch, "val_perplexity": score, "perplexity": found}
+    return result | _sizes(model)
+
+
+def _sizes(model: nn.Module) -> dict[str, int]:
+    """Bits as the papers count them, and parameters."""
     count = count_bits(model)
     recurrent = sum(
         count_bits(module).n_parameters for module in model.modules() if isinstance(module, RecurrentModule)
     )
-    result |= {"paper_bits": count.paper_bits, "parameters": count.n_parameters, "recurrent_parameters": recurrent}
-    return result
+    return {"paper_bits": count.paper_bits, "parameters": count.n_parameters, "recurrent_parameters": recurrent}

@@ -6,7 +6,7 @@ import lightning
 import torch
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
-from torch import Tensor
+from torch import Tensor, nn
 
 from bitgate.nn import Classifier, fix_weights, mean_entropy_bits, set_temperature, set_trick
 from bitgate.train.config import FitConfig
@@ -40,24 +40,8 @@ class ClassifierTraining(lightning.LightningModule):
         self._epoch_values: dict[str, float] = {}
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Adam, with the learning rate's schedule over epochs.
-
-        Scales move slower than weights: one scale stands for a whole matrix, and at the weights' rate it grows faster
-        than the draws can settle (the r-trick then diverges). So do the scales of gates that share projections.
-        """
-        named = dict(self.model.named_parameters())
-        scales = [p for name, p in named.items() if "log_scale" in name or "gate_scale" in name]
-        others = [p for name, p in named.items() if "log_scale" not in name and "gate_scale" not in name]
-        rate = self.config.effective_learning_rate
-        groups: list[dict[str, Any]] = [{"params": others}]
-        if scales:
-            groups.append({"params": scales, "lr": self.config.scale_learning_rate})
-        optimizer = torch.optim.Adam(groups, lr=rate)
-        if self.config.learning_rate_schedule == "constant":
-            return {"optimizer": optimizer}
-        decay = Schedule("cosine", 1.0, 0.01)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: decay.at(epoch, self.config.epochs))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "epoch"}}
+        """Adam, with the learning rate's schedule over epochs."""
+        return make_optimizer(self.model, self.config)
 
     def on_train_epoch_start(self) -> None:
         """Sets the epoch's temperature, and at the end of a pretraining the trick."""
@@ -154,3 +138,24 @@ class ClassifierTraining(lightning.LightningModule):
         if entropy is not None:
             self.log("entropy_bits", entropy)
         self._networks = {}
+
+
+def make_optimizer(model: nn.Module, config: FitConfig) -> OptimizerLRScheduler:
+    """Adam, with the learning rate's schedule over epochs.
+
+    Scales move slower than weights: one scale stands for a whole matrix, and at the weights' rate it grows faster
+    than the draws can settle (the r-trick then diverges). So do the scales of gates that share projections.
+    """
+    named = dict(model.named_parameters())
+    scales = [p for name, p in named.items() if "log_scale" in name or "gate_scale" in name]
+    others = [p for name, p in named.items() if "log_scale" not in name and "gate_scale" not in name]
+    rate = config.effective_learning_rate
+    groups: list[dict[str, Any]] = [{"params": others}]
+    if scales:
+        groups.append({"params": scales, "lr": config.scale_learning_rate})
+    optimizer = torch.optim.Adam(groups, lr=rate)
+    if config.learning_rate_schedule == "constant":
+        return {"optimizer": optimizer}
+    decay = Schedule("cosine", 1.0, 0.01)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: decay.at(epoch, config.epochs))
+    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "epoch"}}

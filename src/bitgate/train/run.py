@@ -4,14 +4,15 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 import torch
 import yaml
 
 from bitgate.data import Dataset, load_dataset
-from bitgate.errors import ArgumentError, FormatError
-from bitgate.nn import Classifier, SequenceClassifier, TextClassifier
+from bitgate.data.text.corpus import Corpus, is_corpus
+from bitgate.errors import ArgumentError, FormatError, UnsupportedError
+from bitgate.nn import Classifier, LanguageModel, SequenceClassifier, TextClassifier
 from bitgate.train.config import FitConfig
 
 Best = Literal["map", "sample"]
@@ -90,7 +91,15 @@ class Run:
         return dict(json.loads(self.result_file.read_text()))
 
 
-def build_model(config: FitConfig, dataset: Dataset) -> Classifier:
+@overload
+def build_model(config: FitConfig, dataset: Dataset) -> Classifier: ...
+
+
+@overload
+def build_model(config: FitConfig, dataset: Corpus) -> LanguageModel: ...
+
+
+def build_model(config: FitConfig, dataset: Dataset | Corpus) -> "Classifier | LanguageModel":
     """The untrained model of a configuration, which standardizes by the training part's statistics.
 
     Text has no features to standardize: its tokens are embedded.
@@ -108,7 +117,11 @@ def build_model(config: FitConfig, dataset: Dataset) -> Classifier:
         "bidirectional": config.bidirectional,
         "dropout": config.dropout,
     }
-    if size := dataset.vocabulary_size:
+    size = dataset.vocabulary_size
+    if isinstance(dataset, Corpus):
+        sizes: dict[str, Any] = {"embedding_size": config.embedding_size, "tied": config.tied}
+        return LanguageModel(size, config.hidden_sizes, **sizes, **options)
+    if size:
         return TextClassifier(
             size, dataset.n_classes, config.hidden_sizes, embedding_size=config.embedding_size, **options
         )
@@ -119,11 +132,17 @@ def build_model(config: FitConfig, dataset: Dataset) -> Classifier:
 
 
 def load_run_dataset(config: FitConfig, data_dir: str | None = None) -> Dataset:
-    """The data set of a configuration."""
+    """The data set of a configuration.
+
+    Raises:
+        UnsupportedError: a language model's: what asks for labelled sequences has nothing to do with one.
+    """
+    if is_corpus(config.data):
+        raise UnsupportedError(f"data: {config.data} is running text of a language model, expected labelled sequences")
     return load_dataset(config.data, data_dir=data_dir or config.data_dir, split=config.split)
 
 
-def load_weights(model: Classifier, run: Run, best: Best) -> tuple[int, float]:
+def load_weights(model: "Classifier | LanguageModel", run: Run, best: Best) -> tuple[int, float]:
     """Loads the checkpoint of the best epoch by one validation metric into ``model``; returns epoch and metric.
 
     Raises:
@@ -136,5 +155,9 @@ def load_weights(model: Classifier, run: Run, best: Best) -> tuple[int, float]:
     prefix = "model."
     weights = {k.removeprefix(prefix): v for k, v in state["state_dict"].items() if k.startswith(prefix)}
     model.load_state_dict(weights)
-    scores = [c["best_model_score"] for c in state["callbacks"].values() if c.get("monitor") == f"val_{best}"]
+    scores = [
+        c["best_model_score"]
+        for c in state["callbacks"].values()
+        if c.get("monitor") in (f"val_{best}", "val_perplexity")
+    ]
     return int(state["epoch"]), float(scores[0])
