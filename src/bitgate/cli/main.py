@@ -18,6 +18,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "export": ("bitgate.cli.export", "write a frozen model as C, ONNX or WebAssembly"),
     "verify": ("bitgate.cli.verify", "run the exported C in an emulated processor and compare every integer"),
     "run": ("bitgate.cli.run", "predict the classes of a file of sequences"),
+    "bench": ("bitgate.cli.bench", "speed against other runtimes on this machine"),
     "reproduce": ("bitgate.cli.reproduce", "run a published table or figure, print ours beside theirs"),
     "data": ("bitgate.cli.data", "list, fetch and describe data sets"),
 }

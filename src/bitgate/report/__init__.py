@@ -1,6 +1,7 @@
 """What people look at: tables for the terminal and plots. No torch."""
 
+from bitgate.report.bench import plot_bench
 from bitgate.report.plots import plot_confusion, plot_training, read_metrics
 from bitgate.report.tables import print_table
 
-__all__ = ["plot_confusion", "plot_training", "print_table", "read_metrics"]
+__all__ = ["plot_bench", "plot_confusion", "plot_training", "print_table", "read_metrics"]
