@@ -12,7 +12,7 @@ from bitgate.frozen import FrozenModel, Trace
 from bitgate.frozen.interpreter import Codes
 from bitgate.runtime.binding import native_available
 from bitgate.runtime.plain import InterpreterEngine, PlainEngine
-from bitgate.runtime.simd import SimdEngine, refusal, simd_path
+from bitgate.runtime.simd import SimdEngine, simd_path
 
 Backend = Literal["native", "plain", "interpreter"]
 BACKENDS = ("native", "plain", "interpreter")
@@ -72,9 +72,7 @@ def shared_engine(frozen: FrozenModel, backend: Backend) -> Engine:
         ToolError: the native library is needed, but not built.
         ArgumentError: ``$BITGATE_SIMD`` names no path of this processor.
     """
-    kernel: str = backend
-    if backend == "native" and native_available():
-        kernel = simd_path() if refusal(frozen) is None else "plain"
+    kernel = simd_path() if backend == "native" and native_available() else backend
     with _lock:
         engine = _engines.get((id(frozen), kernel))
         if engine is None:

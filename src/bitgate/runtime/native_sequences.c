@@ -51,7 +51,7 @@ static int make_room(Run *run) {
     int32_t vectors = bg_simd_vectors(run->model, (int64_t)run->group * run->steps);
     vectors = vectors < run->group ? run->group : vectors;
     size_t codes = ((size_t)(sequence * run->group) + 63u) & ~(size_t)63u;
-    size_t states = ((size_t)run->group * 2 * ((size_t)run->widest + BG_SIMD_UNITS) * sizeof(int16_t) + 63u) &
+    size_t states = ((size_t)run->group * 3 * ((size_t)run->widest + 2 * BG_SIMD_UNITS) * sizeof(int16_t) + 63u) &
                     ~(size_t)63u;
     size_t bytes = 3 * codes + 2 * states + bg_simd_work_size(run->model, vectors) + 64;
     if (run->memory == NULL || run->bytes < bytes) {
@@ -111,7 +111,7 @@ static const int16_t *run_directions(Run *run, int layer, int flat, const int16_
         bg_simd_layer_run(run->model, &run->work, flat + d, d == 1, n, (int32_t)run->steps, lengths, x, x_stride,
                           run->states, &output);
         for (int32_t b = 0; b < n; ++b) {
-            memcpy(run->ends + (size_t)b * (size_t)run->widest + at, run->states + (size_t)b * 2 * (size_t)l->padded,
+            memcpy(run->ends + (size_t)b * (size_t)run->widest + at, run->states + (size_t)b * (size_t)l->state_size,
                    size * sizeof *run->ends);
         }
         if (run->directions[layer] == 1) {

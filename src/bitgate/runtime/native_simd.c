@@ -48,12 +48,6 @@ static PyObject *new_model(PyTypeObject *type, PyObject *args, PyObject *keyword
     if (source == NULL) {
         return NULL;
     }
-    for (int k = 0; k < source->model.n_layers; ++k) {
-        if (source->layers[k].skip != NULL) {
-            PyErr_SetString(PyExc_ValueError, "SimdModel: a layer with a skip");
-            return NULL;
-        }
-    }
     SimdModel *self = (SimdModel *)((allocfunc)PyType_GetSlot(type, Py_tp_alloc))(type, 0);
     if (self == NULL) {
         return NULL;

@@ -188,19 +188,30 @@ static PyObject *step(PyObject *object, PyObject *const *args, Py_ssize_t n_args
     return result;
 }
 
-/* Between the padded states and rows of a caller: for each layer h, then c, as bg_model has them. */
+/* Copies size codes one way or the other, and moves both places on. */
+static void move(int16_t **rows, int16_t **state, int32_t size, int32_t padded, int is_save) {
+    memcpy(is_save ? *rows : *state, is_save ? *state : *rows, (size_t)size * sizeof **rows);
+    *rows += size;
+    *state += padded;
+}
+
+/* Between the padded states and rows of a caller, which bg_model.h lays out. */
 static void copy_states(const Streams *self, int16_t *rows, int is_save) {
     const bg_simd_model *model = &self->owner->model;
     size_t state_size = bg_simd_state_size(model);
     for (Py_ssize_t b = 0; b < self->n; ++b) {
         int16_t *state = self->states + (size_t)b * state_size;
-        int parts = model->plain->n_layers ? 2 * model->plain->n_layers : 1;
-        for (int k = 0; k < parts; ++k) {
-            const bg_simd_layer *l = &model->layers[k / 2];
-            size_t size = model->plain->n_layers ? (size_t)l->size : (size_t)model->plain->input_size;
-            memcpy(is_save ? rows : state, is_save ? state : rows, size * sizeof *rows);
-            rows += size;
-            state += model->plain->n_layers ? l->padded : 0;
+        if (model->plain->n_layers == 0) {
+            move(&rows, &state, model->plain->input_size, 0, is_save);
+        }
+        for (int k = 0; k < model->plain->n_layers; ++k) {
+            const bg_simd_layer *l = &model->layers[k];
+            for (int part = 0; part < (l->skip == NULL ? 2 : 3); ++part) {
+                move(&rows, &state, l->size, l->padded, is_save);
+            }
+            if (l->skip != NULL) {
+                move(&rows, &state, 1, BG_SIMD_UNITS, is_save);
+            }
         }
     }
 }

@@ -45,10 +45,7 @@ class Session:
 
     @property
     def kernel(self) -> str:
-        """What runs: ``avx512``, ``avx2``, ``neon``, ``portable``, ``plain`` or ``interpreter``.
-
-        A model with a block skip runs on ``plain``: the vector kernels do not take it.
-        """
+        """What runs: ``avx512``, ``avx2``, ``neon``, ``portable``, ``plain`` or ``interpreter``."""
         return self._engine.kernel
 
     def reset(self) -> None:

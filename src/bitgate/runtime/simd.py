@@ -45,12 +45,6 @@ def simd_path() -> str:
     return wanted
 
 
-def refusal(frozen: FrozenModel) -> str | None:
-    """Why the vector kernels do not take ``frozen``, so that the plain ones run it; None if they do."""
-    skips = any(layer.skip is not None for layer in frozen.flat_layers)
-    return "a block skip" if skips else None
-
-
 def burn(path: str, bits: int, rounds: int) -> int:
     """Runs the inner loop of the products in registers alone, for benchmarks; how many weights it multiplied."""
     return import_native().simd_burn(PATHS.index(path), bits, rounds)

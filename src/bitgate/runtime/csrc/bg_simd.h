@@ -56,6 +56,8 @@ typedef struct {
     int32_t row[BG_SIMD_GATES];            /* first row of each gate's projection in the sums */
     uint8_t shift[BG_SIMD_GATES];
     int32_t size, padded;                  /* units; the same rounded up to 16 */
+    int32_t state_size;                    /* int16: h, c, with a skip anchor, all padded, then position and padding */
+    const bg_skip *skip;                   /* NULL if there is none */
     uint8_t n_gates, cell, mult_per_row, product_bits;
 } bg_simd_layer;
 
@@ -120,7 +122,7 @@ typedef struct {
 enum { BG_SIMD_INT8_WEIGHTS = 24576 };
 
 /* Packs all weights of plain, which must outlive the model: as int8 where a matrix has at most int8_weights, else as
- * codes if its levels allow. Layers with a skip are not taken. 0, or -1 without memory; release in both cases. */
+ * codes if its levels allow. 0, or -1 without memory; release in both cases. */
 int bg_simd_pack(bg_simd_model *model, const bg_model *plain, const bg_simd_kernel *kernel, int64_t int8_weights);
 void bg_simd_release(bg_simd_model *model);
 /* Memory that lives as long as the model, cleared and aligned to 64 bytes; NULL if there is none. */

@@ -156,8 +156,9 @@ static void find_cell(const bg_layer *from, bg_simd_layer *to) {
         {bg_gated_rnn_step, bg_shared_gated_rnn_step, BG_SIMD_GATED_RNN, 2},
         {bg_coupled_lstm_step, bg_shared_coupled_lstm_step, BG_SIMD_COUPLED, 3},
     };
+    bg_step_fn step = from->skip == NULL ? from->step : from->skip->cell;
     int k = 0;
-    while (from->step != cells[k].step && from->step != cells[k].shared) {
+    while (step != cells[k].step && step != cells[k].shared) {
         ++k;
     }
     to->cell = cells[k].cell;
@@ -170,6 +171,8 @@ static int pack_layer(bg_simd_model *model, const bg_layer *from, bg_simd_layer 
     to->table = model->table;
     to->size = size;
     to->padded = bg_simd_padded(size);
+    to->skip = from->skip;
+    to->state_size = from->skip == NULL ? 2 * to->padded : 3 * to->padded + BG_SIMD_UNITS;
     to->mult_per_row = from->mult_per_row;
     to->product_bits = from->product_bits;
     for (int gate = 0; gate < to->n_gates; ++gate) {

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "bg_shift.h"
+
 /* From so many vectors on a block of codes is unpacked once for all. */
 enum { MANY = 4, SUMS_BYTES = 640 * 1024 };
 
@@ -67,10 +69,39 @@ static void multiply_rows(const bg_simd_model *model, bg_simd_work *work, const 
     multiply(model, work, m, n, is_many, sums);
 }
 
+/* What comes back of the state at the last block boundary (docs/arithmetic.md, Block skip). */
+static void add_skip(const bg_simd_layer *l, uint8_t state_bits, int16_t *h) {
+    int16_t *anchor = h + 2 * l->padded, *position = anchor + l->padded;
+    if (*position + 1 < l->skip->block_size) {
+        *position = (int16_t)(*position + 1);
+        return;
+    }
+    *position = 0;
+    int32_t limit = bg_code_limit(state_bits);
+    for (int32_t j = 0; j < l->size; ++j) {
+        int32_t alpha = l->skip->alpha[l->skip->alpha_per_unit ? j : 0];
+        h[j] = bg_clip(h[j] + bg_round_shift32(alpha * anchor[j], 15), limit);
+        anchor[j] = h[j];
+    }
+}
+
+/* The new state, which begins at h, from the sums. */
+static void update(const bg_simd_model *model, const bg_simd_layer *l, const int32_t *sums_x, const int32_t *sums_h,
+                   int16_t *h) {
+    uint8_t bits = model->plain->state_bits, cell_bits = bits;
+    if (l->skip != NULL) {
+        cell_bits = (uint8_t)(bits - l->skip->range_bits);
+    }
+    model->kernel->units(l, cell_bits, 0, l->padded, sums_x, sums_h, h, h + l->padded);
+    if (l->skip != NULL) {
+        add_skip(l, bits, h);
+    }
+}
+
 size_t bg_simd_state_size(const bg_simd_model *model) {
     size_t size = 0;
     for (int k = 0; k < model->plain->n_layers; ++k) {
-        size += 2 * (size_t)model->layers[k].padded;
+        size += (size_t)model->layers[k].state_size;
     }
     return size > 0 ? size : (size_t)bg_simd_padded(model->plain->input_size);
 }
@@ -86,17 +117,16 @@ const int16_t *bg_simd_step(const bg_simd_model *model, bg_simd_work *work, int3
     }
     for (int k = 0; k < model->plain->n_layers; ++k) {
         const bg_simd_layer *l = &model->layers[k];
-        int16_t *h = states + at, *c = h + l->padded;
+        int16_t *h = states + at;
         multiply_rows(model, work, &l->w_ih, n, x, x_stride, work->sums_x);
         multiply_rows(model, work, &l->w_hh, n, h, state_size, work->sums_h);
         for (int32_t b = 0; b < n; ++b) {
-            size_t row = (size_t)b * sums_stride(model), state = (size_t)b * state_size;
-            model->kernel->units(l, model->plain->state_bits, 0, l->padded, work->sums_x + row, work->sums_h + row,
-                                 h + state, c + state);
+            size_t row = (size_t)b * sums_stride(model);
+            update(model, l, work->sums_x + row, work->sums_h + row, h + (size_t)b * state_size);
         }
         x = h;
         x_stride = state_size;
-        at += 2 * (size_t)l->padded;
+        at += (size_t)l->state_size;
     }
     return x;
 }
@@ -142,14 +172,12 @@ static void recur(const bg_simd_model *model, bg_simd_work *work, const bg_simd_
     int is_many = n_alive >= MANY;
     size_t stride = sums_stride(model);
     for (int32_t a = 0; a < n_alive; ++a) {
-        put(model, work, &l->w_hh, a, is_many, states + (size_t)alive[a] * 2 * (size_t)l->padded);
+        put(model, work, &l->w_hh, a, is_many, states + (size_t)alive[a] * (size_t)l->state_size);
     }
     multiply(model, work, &l->w_hh, n_alive, is_many, work->sums_h);
     for (int32_t a = 0; a < n_alive; ++a) {
-        int16_t *h = states + (size_t)alive[a] * 2 * (size_t)l->padded;
         const int32_t *sums_x = work->sums_x + (size_t)(first + alive[a]) * stride;
-        model->kernel->units(l, model->plain->state_bits, 0, l->padded, sums_x, work->sums_h + (size_t)a * stride, h,
-                             h + l->padded);
+        update(model, l, sums_x, work->sums_h + (size_t)a * stride, states + (size_t)alive[a] * (size_t)l->state_size);
     }
 }
 
@@ -166,7 +194,7 @@ void bg_simd_layer_run(const bg_simd_model *model, bg_simd_work *work, int layer
                        const bg_simd_output *output) {
     const bg_simd_layer *l = &model->layers[layer];
     int32_t chunk = work->vectors / n;
-    memset(states, 0, (size_t)n * 2 * (size_t)l->padded * sizeof *states);
+    memset(states, 0, (size_t)n * (size_t)l->state_size * sizeof *states);
     for (int32_t begin = 0; begin < steps; begin += chunk) {
         int32_t end = begin + chunk < steps ? begin + chunk : steps;
         project(model, work, &l->w_ih, reverse, n, steps, lengths, x, x_stride, begin, end);
@@ -183,7 +211,7 @@ void bg_simd_layer_run(const bg_simd_model *model, bg_simd_work *work, int layer
             recur(model, work, l, alive, n_alive, (k - begin) * n, states);
             for (int32_t a = 0; a < n_alive; ++a) {
                 int32_t b = alive[a];
-                keep(l, states + (size_t)b * 2 * (size_t)l->padded, row_of(b, k, steps, lengths[b], reverse), output);
+                keep(l, states + (size_t)b * (size_t)l->state_size, row_of(b, k, steps, lengths[b], reverse), output);
             }
         }
     }

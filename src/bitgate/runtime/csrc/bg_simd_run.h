@@ -22,7 +22,7 @@ void bg_simd_work_place(const bg_simd_model *model, int32_t vectors, void *memor
 /* Vectors to make room for: as many as wanted, but few enough for their sums to stay in the caches. */
 int32_t bg_simd_vectors(const bg_simd_model *model, int64_t wanted);
 
-/* int16 of the states of one stream: for each layer h, then c, both padded. */
+/* int16 of the states of one stream: for each layer its state_size. */
 size_t bg_simd_state_size(const bg_simd_model *model);
 
 /* One step of n streams, at most work->vectors: codes x (n, inputs), states (n, state size). Returns the hidden codes
@@ -41,7 +41,7 @@ typedef struct {
 } bg_simd_output;
 
 /* One layer over n sequences, at most BG_SIMD_SEQUENCES and work->vectors, of codes x, x_stride apart; writes what lies
- * before the ends only. states: 2 * padded int16 for each sequence, cleared here. */
+ * before the ends only. states: state_size int16 of the layer for each sequence, cleared here. */
 void bg_simd_layer_run(const bg_simd_model *model, bg_simd_work *work, int layer, int reverse, int32_t n,
                        int32_t steps, const int32_t *lengths, const int16_t *x, size_t x_stride, int16_t *states,
                        const bg_simd_output *output);
