@@ -29,7 +29,8 @@ for seed in range(24):
         rng, cell=cell, state_bits=(8, 13, 16)[seed % 3], product_bits=(32, 64)[seed % 2],
         levels=(TERNARY, BINARY, EIGHT_BITS)[seed // 3 % 3], gate_levels=[0, 2, 5, 3][: CELL_GATES[cell]],
         per_row=seed % 4 == 0, hidden_sizes=[(5,), (7, 3)][seed % 2], bidirectional=seed % 5 == 0,
-        classes=None if seed % 7 == 0 else 4,
+        classes=None if seed % 7 == 0 else 4, sharing="psug2" if seed % 4 == 2 else "none",
+        block_size=2 if seed % 3 < 2 and seed % 2 else None,
     )
     x = random_sequences(rng, model, 3, 6)
     lengths = np.array([6, 1, 4])

@@ -13,11 +13,13 @@ from bitgate.errors import ArgumentError
 from bitgate.frozen import FrozenLayer, FrozenModel, InputMap, Trace
 from bitgate.frozen.interpreter import LayerState
 from bitgate.runtime import Session, simd
+from bitgate.runtime.plain import zero_states
 from tests.frozen.make import (
     BINARY,
     CELL_GATES,
     EIGHT_BITS,
     FOUR,
+    SHARINGS,
     SIXTEEN,
     TERNARY,
     random_frozen_model,
@@ -52,9 +54,13 @@ def models(draw: st.DrawFn) -> tuple[FrozenModel, np.random.Generator]:
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     cell = draw(st.sampled_from(list(CELL_GATES)))
     gates = st.lists(st.sampled_from([0, 0, 2, 3, 33, 34, 256]), min_size=CELL_GATES[cell], max_size=CELL_GATES[cell])
+    may_skip = cell in ("lstm", "coupled_lstm")
     model = random_frozen_model(
         rng,
         cell=cell,
+        sharing=draw(st.sampled_from(["none", *SHARINGS])),
+        block_size=draw(st.sampled_from([None, 1, 2, 3])) if may_skip else None,
+        range_bits=draw(st.integers(0, 4)),
         input_size=draw(st.integers(1, 70)),
         hidden_sizes=draw(st.lists(st.integers(1, 70), max_size=2)),
         classes=draw(st.integers(1, 40)),
@@ -95,13 +101,18 @@ def test_steps(path: str, pair: tuple[FrozenModel, np.random.Generator], batch: 
     streams = simd.SimdEngine(model, path, int8_weights).streams(batch)
     state = model.init_state(batch)
     x = random_sequences(rng, model, batch, 4)
-    states = np.zeros((batch, sum(2 * layer.hidden_size for layer in model.flat_layers) or model.input_size), np.int16)
+    states = zero_states(model, batch)
     for t in range(4):
         state, output = model.step(state, x[:, t])
         np.testing.assert_array_equal(streams.step(np.ascontiguousarray(x[:, t])), output)
         if state:
             streams.save(states)
-            np.testing.assert_array_equal(states, np.concatenate([state[0].h, state[0].c], axis=1))
+            parts = [state[0].h, state[0].c]
+            if state[0].anchor is not None and state[0].position is not None:
+                parts += [state[0].anchor, state[0].position[:, None]]
+            np.testing.assert_array_equal(states, np.concatenate(parts, axis=1))
+            streams = simd.SimdEngine(model, path, int8_weights).streams(batch)
+            streams.restore(states)
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -198,10 +209,12 @@ def test_every_cell_state_gives_its_output(path: str, cell: str, state_bits: int
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("int8_weights", [UNPACKED, PACKED])
-@pytest.mark.parametrize("change", ["code", "swap", "bias"])
+@pytest.mark.parametrize("change", ["code", "swap", "bias", "sharing", "skip"])
 def test_the_comparison_turns_red(path: str, int8_weights: int | None, change: str) -> None:
     rng = np.random.default_rng(1)
-    model = random_frozen_model(rng, input_size=20, hidden_sizes=(20,), product_bits=64, state_bits=8)
+    model = random_frozen_model(
+        rng, input_size=20, hidden_sizes=(20,), product_bits=64, state_bits=8, sharing="odd", block_size=2
+    )
     broken = replace(model, layers=((_break(model.layers[0][0], change),),))
     x = random_sequences(rng, model, 6, 5)
     with pytest.raises(AssertionError):
@@ -213,6 +226,12 @@ def _break(layer: FrozenLayer, change: str) -> FrozenLayer:
         packed = layer.w_hh.packed.copy()
         packed[5, 4] ^= 0x40 if packed[5, 4] >> 6 else 0x80
         return replace(layer, w_hh=replace(layer.w_hh, packed=packed))
+    if change == "sharing":
+        assert layer.sharing is not None
+        return replace(layer, sharing=layer.sharing[::-1])
+    if change == "skip":
+        assert layer.skip is not None
+        return replace(layer, skip=replace(layer.skip, block_size=3))
     if change == "bias":
         return replace(layer, bias=layer.bias + np.int32(1 << 12))
     packed = layer.w_ih.packed.copy()

@@ -35,8 +35,10 @@ def copy_state(target: State, state: State) -> None:
     """Writes the arrays of ``state`` into those of ``target``."""
     for to, part in zip(target, state, strict=True):
         to.h[...], to.c[...] = part.h, part.c
-        if to.anchor is not None and to.position is not None:
-            to.anchor[...], to.position[...] = part.anchor, part.position
+        if to.anchor is not None and part.anchor is not None:
+            to.anchor[...] = part.anchor
+        if to.position is not None and part.position is not None:
+            to.position[...] = part.position
 
 
 class PlainEngine:
