@@ -2,7 +2,7 @@
  *
  * Lanes behind the last unit hold numbers of other gates: they are computed, kept in range and never read. */
 
-enum { RUN = 128 };  /* units whose gates are worked out before their states: they stay in the nearest cache */
+enum { RUN = 512 };  /* units whose gates are worked out before their states: 8 KiB, which the nearest cache keeps */
 
 BG_INLINE vec clip(vec v, int32_t limit) { return smaller(larger(v, fill(-limit)), fill(limit)); }
 
