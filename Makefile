@@ -25,7 +25,8 @@ types: $(STAMP)
 
 # torch first and by its exact version: a range would fetch the newest build, with gigabytes of GPU libraries.
 $(STAMP): pyproject.toml constraints.txt setup.py $(wildcard src/bitgate/csrc/*) \
-		$(wildcard src/bitgate/ops/csrc/*) $(wildcard src/bitgate/runtime/*.c)
+		$(wildcard src/bitgate/ops/csrc/*) $(wildcard src/bitgate/runtime/*.c) \
+		$(wildcard src/bitgate/runtime/csrc/*)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(shell grep '^torch==' constraints.txt)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'

@@ -3,18 +3,18 @@
 Without a C compiler the install goes on.
 """
 
-import os
 from pathlib import Path
 
 from setuptools import Extension, setup
 
 KERNELS = Path("src/bitgate/csrc")
 BINDING = Path("src/bitgate/runtime")
+VECTORS = Path("src/bitgate/runtime/csrc")
 TRAINING = Path("src/bitgate/ops/csrc")
 
 # Only the example program is no part of the library: it has a main of its own.
-sources = [*sorted(KERNELS.glob("bg_*.c")), *sorted(BINDING.glob("native*.c"))]
-headers = [*sorted(KERNELS.glob("*.h")), *sorted(BINDING.glob("*.h"))]
+sources = [*sorted(KERNELS.glob("bg_*.c")), *sorted(BINDING.glob("native*.c")), *sorted(VECTORS.glob("*.c"))]
+headers = [path for folder in (KERNELS, BINDING, VECTORS) for path in sorted(folder.glob("*.h"))]
 
 setup(
     ext_modules=[
@@ -22,10 +22,15 @@ setup(
             "bitgate._native",
             sources=[path.as_posix() for path in sources],
             depends=[path.as_posix() for path in headers],
-            include_dirs=[KERNELS.as_posix(), BINDING.as_posix()],
+            include_dirs=[folder.as_posix() for folder in (KERNELS, BINDING, VECTORS)],
             define_macros=[("Py_LIMITED_API", "0x030B0000")],
             py_limited_api=True,
-            extra_compile_args=[] if os.name == "nt" else ["-std=c99", "-O2", "-Wall", "-Wextra"],
+            # GNU C for vector types. No contraction: the quantization of features rounds after every operation.
+            # Paths for newer processors are chosen by pragmas in their own files, so no flag names an instruction set.
+            extra_compile_args=[
+                *("-std=gnu11", "-O3", "-g0", "-ffp-contract=off", "-fvisibility=hidden"),
+                *("-Wall", "-Wextra", "-Wno-psabi"),
+            ],
             optional=True,
         ),
         Extension(

@@ -31,7 +31,7 @@ def parts() -> dict[str, Any]:
 
 
 def build(parts: dict[str, Any]) -> Any:
-    native = binding._import_native()
+    native = binding.import_native()
     layers = ((tuple(parts["layer"].values()), parts["inputs"]),)
     return native.Model(parts["state_bits"], INPUTS, layers, parts["readout"])
 
@@ -157,9 +157,9 @@ def test_bad_models(parts: dict[str, Any]) -> None:
     with pytest.raises(TypeError, match="readout: expected a tuple"):
         build(parts | {"readout": 3})
     with pytest.raises(TypeError, match="layers: expected a tuple"):
-        binding._import_native().Model(16, INPUTS, (3,), None)
+        binding.import_native().Model(16, INPUTS, (3,), None)
     with pytest.raises(TypeError, match="no keyword"):
-        binding._import_native().Model(state_bits=8)
+        binding.import_native().Model(state_bits=8)
 
 
 FULL = np.full(B, T, I32)

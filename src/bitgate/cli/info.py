@@ -10,7 +10,7 @@ from bitgate.cli.parser import Arguments, Parser, Verb
 from bitgate.export.targets import TARGETS
 from bitgate.frozen import FrozenModel, load
 from bitgate.report import print_table
-from bitgate.runtime import native_status
+from bitgate.runtime import SIMD_VARIABLE, native_available, native_status, simd_path, supported_paths
 
 
 def add_arguments(parser: Parser) -> None:
@@ -57,12 +57,18 @@ def _installation(show: bool) -> dict[str, Any]:
         "training backends": backends,
         "training kernels in C": kernels,
         "training kernels in Triton": triton,
-        "native runtime": native_status(),
+        "native runtime": _runtime(),
         "C compiler": found or "missing: install gcc or clang to compile exported models",
     }
     if show:
         print_table("this installation", ("", ""), entries.items())
     return entries
+
+
+def _runtime() -> str:
+    if not native_available():
+        return native_status()
+    return f"native, path {simd_path()} of {', '.join(supported_paths())} (${SIMD_VARIABLE} forces another)"
 
 
 def _count_rows(count: Any) -> list[tuple[str, str]]:

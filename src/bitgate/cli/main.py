@@ -19,6 +19,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "verify": ("bitgate.cli.verify", "run the exported C in an emulated processor and compare every integer"),
     "run": ("bitgate.cli.run", "predict the classes of a file of sequences"),
     "analyze": ("bitgate.cli.analyze", "cost and memory of recurrent layers, trained or not"),
+    "bench": ("bitgate.cli.bench", "speed against other runtimes on this machine"),
     "reproduce": ("bitgate.cli.reproduce", "run a published table or figure, print ours beside theirs"),
     "report": ("bitgate.cli.report", "runs as one HTML file with plots"),
     "data": ("bitgate.cli.data", "list, fetch and describe data sets"),

@@ -16,15 +16,20 @@ def code_limit(state_bits: int) -> int:
     return (1 << (state_bits - 1)) - 1
 
 
-def product_bound(layer: FrozenLayer, limit: int) -> NDArray[np.object_]:
-    """Per row of the gates: the largest ``|M_ih acc_x| + |M_hh acc_h|``, in Python integers that cannot overflow.
+def product_bound(layer: FrozenLayer, limit: int) -> NDArray[np.uint64]:
+    """Per row of the gates: the largest ``|M_ih acc_x| + |M_hh acc_h|``, exact where the sums themselves fit in int32.
 
     Multipliers may have any sign; ``limit`` is the largest magnitude of a code.
     """
-    sums = (matrix.row_sums[layer.weight_rows] for matrix in (layer.w_ih, layer.w_hh))
-    mults = (abs(layer.by_row(mult).astype(object)) for mult in (layer.mult_ih, layer.mult_hh))
-    ih, hh = (mult * part * limit for mult, part in zip(mults, sums, strict=True))
+    sums = (matrix.row_sums[layer.weight_rows] * limit for matrix in (layer.w_ih, layer.w_hh))
+    mults = (_magnitude(layer.by_row(mult)) for mult in (layer.mult_ih, layer.mult_hh))
+    # Each below 2**31 times 2**31.
+    ih, hh = (mult * part.astype(np.uint64) for mult, part in zip(mults, sums, strict=True))
     return ih + hh
+
+
+def _magnitude(values: NDArray[np.int32]) -> NDArray[np.uint64]:
+    return np.abs(values.astype(np.int64)).astype(np.uint64)
 
 
 def check_layer(layer: FrozenLayer, state_bits: int) -> None:
@@ -40,17 +45,19 @@ def check_layer(layer: FrozenLayer, state_bits: int) -> None:
     if largest_sum * limit > INT32_MAX:
         raise ShapeError(f"a row of weights sums to {largest_sum}: its accumulator may leave int32")
     rows_per_gate = layer.hidden_size
-    shift = np.repeat(layer.shift, rows_per_gate).astype(object)
-    product = product_bound(layer, limit) + 2 ** (shift - 1)
-    if max(product) >= 1 << (layer.product_bits - 1):
-        raise ShapeError(f"products reach {max(product)}, which {layer.product_bits} bits cannot hold")
-    bias = abs(layer.bias.astype(object))
+    shift = np.repeat(layer.shift, rows_per_gate).astype(np.uint64)
+    # At most 2**62 + 2**62 + 2**61: uint64 holds it.
+    one = np.uint64(1)
+    product = product_bound(layer, limit) + (one << (shift - one))
+    if int(product.max()) >= 1 << (layer.product_bits - 1):
+        raise ShapeError(f"products reach {product.max()}, which {layer.product_bits} bits cannot hold")
+    bias = _magnitude(layer.bias)
     if layer.bias_hn is not None:
         # u_n adds r * p_h to p_x: both share the row's bound, and bias_hn comes on top.
-        bias[-rows_per_gate:] += abs(layer.bias_hn.astype(object))
-    preact = product // 2**shift + bias + 2
-    if max(preact) > INT32_MAX:
-        raise ShapeError(f"pre-activations reach {max(preact)}, which int32 cannot hold")
+        bias[-rows_per_gate:] += _magnitude(layer.bias_hn)
+    preact = (product >> shift) + bias + np.uint64(2)
+    if int(preact.max()) > INT32_MAX:
+        raise ShapeError(f"pre-activations reach {preact.max()}, which int32 cannot hold")
 
 
 def check_readout(readout: Readout, state_bits: int) -> None:

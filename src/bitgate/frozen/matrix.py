@@ -18,11 +18,11 @@ def require(condition: bool, message: str) -> None:
 
 def require_array(name: str, array: NDArray[np.generic], dtype: type, *shapes: tuple[int, ...]) -> None:
     """Raises ``ShapeError`` unless ``array`` has the type and one of the shapes; makes it read-only."""
-    require(
-        isinstance(array, np.ndarray) and array.dtype == dtype and array.shape in shapes,
-        f"{name}: expected {np.dtype(dtype).name} of shape {' or '.join(map(str, shapes))}, "
-        f"got {getattr(array, 'dtype', type(array).__name__)} {getattr(array, 'shape', '')}",
-    )
+    if not (isinstance(array, np.ndarray) and array.dtype == dtype and array.shape in shapes):
+        raise ShapeError(
+            f"{name}: expected {np.dtype(dtype).name} of shape {' or '.join(map(str, shapes))}, "
+            f"got {getattr(array, 'dtype', type(array).__name__)} {getattr(array, 'shape', '')}"
+        )
     array.setflags(write=False)
 
 
@@ -49,8 +49,7 @@ class PackedMatrix:
         require(1 <= n <= 1 << self.bits, f"levels: {n} values cannot be named by {self.bits} bits")
         require_array("levels", self.levels, np.int8, (n,))
         require(int(self.levels.min()) >= -127, "levels: -128 has no negative in int8, expected -127 to 127")
-        codes = self.codes
-        require(not codes.size or int(codes.max()) < n, f"codes: a code exceeds the last of {n} levels")
+        packing.check(self.packed, self.columns, self.bits, n, dense=self.is_dense)
 
     @staticmethod
     def from_codes(codes: NDArray[np.uint8], levels: NDArray[np.int8]) -> "PackedMatrix":
@@ -60,7 +59,10 @@ class PackedMatrix:
 
     def with_packing(self, *, dense: bool) -> "PackedMatrix":
         """The same weights, five codes to a byte if ``dense`` and the levels are three, otherwise ``bits`` for each."""
-        if not dense or len(self.levels) != 3:
+        dense = dense and len(self.levels) == 3
+        if dense == self.is_dense:
+            return self
+        if not dense:
             return PackedMatrix(packing.pack(self.codes, self.bits), self.columns, self.bits, self.levels)
         return PackedMatrix(packing.pack_dense(self.codes), self.columns, self.bits, self.levels, is_dense=True)
 
@@ -86,7 +88,7 @@ class PackedMatrix:
         """Integer weights ``(columns, rows)`` in float64, in which BLAS products of integers are exact."""
         return np.ascontiguousarray(self.values.T, dtype=np.float64)
 
-    @property
+    @cached_property
     def row_sums(self) -> NDArray[np.int64]:
         """``sum(abs(weight))`` of every row: the largest gain from inputs to accumulator."""
-        return np.abs(self.values.astype(np.int64)).sum(axis=1)
+        return packing.row_sums(self.packed, self.columns, self.bits, self.levels, dense=self.is_dense)

@@ -141,7 +141,7 @@ class FrozenModel:
         codes = self.quantize(x)
         if codes.ndim != 3 or 0 in codes.shape:
             raise ShapeError(f"x: expected (B, T, I) with at least one sequence and step, got {codes.shape}")
-        return codes, self._check_lengths(lengths, codes.shape[0], codes.shape[1])
+        return codes, self.check_lengths(lengths, codes.shape[0], codes.shape[1])
 
     def run(self, x: ArrayLike, lengths: ArrayLike | None = None) -> NDArray[np.integer[Any]]:
         """Runs whole sequences of raw features from the zero state.
@@ -232,7 +232,8 @@ class FrozenModel:
         if any(layer.reverse for layer in self.flat_layers):
             raise ArgumentError(f"{what}: a bidirectional model needs whole sequences; use run")
 
-    def _check_lengths(self, lengths: ArrayLike | None, batch: int, steps: int) -> NDArray[np.int64]:
+    def check_lengths(self, lengths: ArrayLike | None, batch: int, steps: int) -> NDArray[np.int64]:
+        """Steps of each of ``batch`` sequences of up to ``steps``: ``lengths``, or all. Errors as in ``run``."""
         if lengths is None:
             return np.full(batch, steps, dtype=np.int64)
         array = np.asarray(lengths)

@@ -7,6 +7,8 @@ Dense packing, for codes 0 to 2 only: code ``j`` is digit ``j % 5``, in base thr
 ``j // 5``.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -66,6 +68,66 @@ def unpack(packed: NDArray[np.uint8], columns: int, bits: int) -> NDArray[np.uin
     if codes[:, columns:].any():
         raise FormatError("packed weights: spare bits behind the end of a row are not zero")
     return np.ascontiguousarray(codes[:, :columns])
+
+
+def check(packed: NDArray[np.uint8], columns: int, bits: int, n_levels: int, *, dense: bool = False) -> None:
+    """Checks all codes ``(rows, row_bytes)`` at the price of a pass over the bytes, without unpacking them.
+
+    Raises:
+        ShapeError: a code is not below ``n_levels``, or five ternary codes are no byte.
+        FormatError: a spare bit or digit is set.
+    """
+    if not packed.size:
+        return
+    if dense:
+        unpack_dense(packed[:, -1:], columns - TRITS * (packed.shape[1] - 1))
+        largest = 0 if int(packed.max()) < 3**TRITS else n_levels
+    else:
+        unpack(packed[:, -1:], columns - 8 // bits * (packed.shape[1] - 1), bits)
+        largest = _largest_code(packed, bits, n_levels)
+    if largest >= n_levels:
+        raise ShapeError(f"codes: a code exceeds the last of {n_levels} levels")
+
+
+def _largest_code(packed: NDArray[np.uint8], bits: int, n_levels: int) -> int:
+    """The largest code, or 0 where any value of the bits is a level."""
+    if n_levels == 1 << bits:
+        return 0
+    words = _words(packed)
+    if bits == 2 and n_levels == 3:
+        low = words.dtype.type(0x5555555555555555 & ((1 << 8 * words.itemsize) - 1))
+        return 3 if (words & (words >> 1) & low).any() else 0
+    return max(int(((packed >> shift) & ((1 << bits) - 1)).max()) for shift in range(0, 8, bits))
+
+
+def _words(packed: NDArray[np.uint8]) -> NDArray[np.unsignedinteger[Any]]:
+    """The same bytes, eight at a time where the rows allow it."""
+    return packed.view(np.uint64) if packed.shape[1] % 8 == 0 and packed.flags.c_contiguous else packed
+
+
+def row_sums(
+    packed: NDArray[np.uint8], columns: int, bits: int, levels: NDArray[np.int8], *, dense: bool = False
+) -> NDArray[np.int64]:
+    """Sum of ``abs(level)`` of the codes of every row, without unpacking them; the codes are those of ``check``."""
+    sizes = np.abs(levels.astype(np.int64))
+    if (sizes == sizes[0]).all():
+        return np.full(packed.shape[0], columns * sizes[0])
+    if bits == 2 and not dense and len(levels) == 3 and hasattr(np, "bitwise_count"):
+        words = _words(packed)
+        low = words.dtype.type(0x5555555555555555 & ((1 << 8 * words.itemsize) - 1))
+        ones = np.bitwise_count(words & low).sum(axis=1, dtype=np.int64)
+        twos = np.bitwise_count(words & ~low).sum(axis=1, dtype=np.int64)
+        return sizes[1] * ones + sizes[2] * twos + sizes[0] * (columns - ones - twos)
+    per_byte = TRITS if dense else 8 // bits
+    padded = np.zeros(256 if not dense else 3, dtype=np.int64)
+    padded[: len(sizes)] = sizes
+    values = np.arange(256)
+    digits = [values // 3**k % 3 if dense else values >> bits * k & ((1 << bits) - 1) for k in range(per_byte)]
+    table = sum((padded[digit] for digit in digits), np.zeros(256, np.int64))
+    spare = packed.shape[1] * per_byte - columns
+    # The narrowest type: most of the time goes into moving these numbers.
+    narrow = table.astype(np.uint8 if table.max() < 256 else np.uint16)
+    return narrow.take(packed).sum(axis=1, dtype=np.uint32).astype(np.int64) - spare * sizes[0]
 
 
 def pack_dense(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:

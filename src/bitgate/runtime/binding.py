@@ -13,14 +13,15 @@ from bitgate.frozen.interpreter import Codes, Int32
 _MODULE = "bitgate._native"
 
 
-def _import_native() -> Any:
+def import_native() -> Any:
+    """The native library; ImportError where it is not built."""
     return import_module(_MODULE)
 
 
 def native_status() -> str:
     """``"native"`` if the native library can be used, else why not, for ``bitgate info``."""
     try:
-        _import_native()
+        import_native()
     except ImportError as error:
         return (
             f"not available ({error}): the NumPy interpreter runs instead; install a C compiler and reinstall bitgate"
@@ -38,7 +39,7 @@ class NativeModel:
 
     def __init__(self, frozen: FrozenModel) -> None:
         try:
-            native = _import_native()
+            native = import_native()
         except ImportError as error:
             raise ToolError(f"native backend: {native_status()}") from error
         layers = []
@@ -47,7 +48,7 @@ class NativeModel:
             layers += [(_layer(layer), inputs) for layer in directions]
             inputs = sum(layer.hidden_size for layer in directions)
         readout = None if frozen.readout is None else _readout(frozen.readout)
-        self._model = native.Model(frozen.state_bits, frozen.input_size, tuple(layers), readout)
+        self.model = native.Model(frozen.state_bits, frozen.input_size, tuple(layers), readout)
         self._layers = frozen.flat_layers
         self._classes = 0 if frozen.readout is None else frozen.output_size
 
@@ -57,17 +58,17 @@ class NativeModel:
         h = np.empty((*x.shape[:2], layer.hidden_size), dtype=np.int16)
         c = np.empty_like(h) if keep_c else None
         codes = np.ascontiguousarray(x, dtype=np.int16)
-        self._model.run_layer(index, layer.reverse, codes, lengths.astype(np.int32), h, c)
+        self.model.run_layer(index, layer.reverse, codes, lengths.astype(np.int32), h, c)
         return h, c
 
     def step(self, state: Codes, x: Codes) -> None:
         """One step of ``B`` streams: ``state (B, S)``, changed in place, as bg_model.h lays it out."""
-        self._model.step(state, np.ascontiguousarray(x, dtype=np.int16))
+        self.model.step(state, np.ascontiguousarray(x, dtype=np.int16))
 
     def logits(self, h: Codes) -> Int32:
         """Integer logits ``(B, classes)`` of hidden codes ``(B, H)``."""
         out = np.empty((len(h), self._classes), dtype=np.int32)
-        self._model.logits(np.ascontiguousarray(h, dtype=np.int16), out)
+        self.model.logits(np.ascontiguousarray(h, dtype=np.int16), out)
         return out
 
 

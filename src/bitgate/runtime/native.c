@@ -1,5 +1,5 @@
 /* Methods of bitgate._native.Model: runs over arrays of the caller. */
-#include "native.h"
+#include "native_simd.h"
 
 #include <string.h>
 
@@ -235,7 +235,7 @@ static int fill_module(PyObject *module) {
     }
     int failed = PyModule_AddType(module, (PyTypeObject *)type);
     Py_DECREF(type);
-    return failed;
+    return failed < 0 ? -1 : bg_native_simd_fill(module);
 }
 
 static PyModuleDef_Slot module_slots[] = {{Py_mod_exec, fill_module}, {0, NULL}};

@@ -1,70 +1,200 @@
 """Running a frozen model in Python: whole sequences, or step by step with the state kept inside."""
 
-from typing import Any, Literal
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bitgate.errors import ArgumentError, ShapeError
+from bitgate.errors import ShapeError
 from bitgate.frozen import FrozenLayer, FrozenModel, Trace
 from bitgate.frozen.bounds import code_limit
 from bitgate.frozen.interpreter import Codes, LayerState
 from bitgate.frozen.model import State
 from bitgate.frozen.tables import INT16_LIMIT
-from bitgate.runtime.binding import NativeModel, native_available
+from bitgate.runtime.engines import Backend, Engine, Streams, choose_backend, shared_engine
+from bitgate.runtime.plain import copy_state, split_states, zero_states
 
-Backend = Literal["native", "interpreter"]
+Output = NDArray[np.integer[Any]]
+
+
+def _not_started(x: ArrayLike, out: NDArray[Any] | None = None) -> Any:
+    return NotImplemented
 
 
 class Session:
     """One user of a frozen model: runs sequences, and keeps the state of step-by-step streams.
 
-    Both backends give the same integers. Sessions of one model are independent of each other; a single session is
-    not meant for several threads at once, except for ``run`` and ``trace``, which do not touch its state.
+    All backends give the same integers. Sessions of one model share its packed weights and are independent of each
+    other: give each thread its own. ``run`` and ``trace`` do not touch the state and may be called from any thread.
 
     Args:
         frozen: the model.
-        backend: ``"native"``, ``"interpreter"``, or None for native where it is built.
+        backend: ``"native"`` (the vector kernels), ``"plain"`` (the C kernels of the microcontrollers),
+            ``"interpreter"`` (NumPy), or None for native where it is built.
 
     Raises:
-        ArgumentError: an unknown backend.
-        ToolError: the native backend is asked for, but not built.
+        ArgumentError: an unknown backend, or ``$BITGATE_SIMD`` names a path that this processor lacks.
+        ToolError: a C backend is asked for, but not built.
     """
 
     def __init__(self, frozen: FrozenModel, backend: Backend | None = None) -> None:
-        if backend not in ("native", "interpreter", None):
-            raise ArgumentError(f"backend: {backend!r}, expected 'native', 'interpreter' or None")
         self.frozen = frozen
-        self.backend: Backend = backend or ("native" if native_available() else "interpreter")
-        self._native = NativeModel(frozen) if self.backend == "native" else None
+        self.backend: Backend = choose_backend(backend)
+        self._engine: Engine = shared_engine(frozen, self.backend)
         self.reset()
+
+    @property
+    def kernel(self) -> str:
+        """What runs: ``avx512``, ``avx2``, ``neon``, ``portable``, ``plain`` or ``interpreter``."""
+        return self._engine.kernel
 
     def reset(self) -> None:
         """Puts the streams back to the zero state; the next ``step`` decides how many there are."""
-        self._streams: Codes | None = None
+        self._use(None, 0)
+
+    def copy(self) -> "Session":
+        """A session over the same weights, with a copy of the state."""
+        other = Session(self.frozen, self.backend)
+        if self._streams is not None:
+            other._use(self._filled(self._saved(self._streams, self._count)), self._count)
+        return other
 
     @property
     def state(self) -> State:
         """State of every layer, as a copy. Before the first step: zero, for one stream."""
-        return self._unflatten(self._zero(1) if self._streams is None else self._streams.copy())
+        states = zero_states(self.frozen, 1) if self._streams is None else self._saved(self._streams, self._count)
+        return split_states(self.frozen, states)
 
     @state.setter
     def state(self, state: State) -> None:
+        states = self._join(state)
+        self._use(self._filled(states) if state else None, len(states))
+
+    @overload
+    def step(self, x: ArrayLike, out: NDArray[Any] | None = None) -> Output: ...
+    @overload
+    def step(self, x: ArrayLike, out: NDArray[Any] | None = None, *, state: State) -> tuple[Output, State]: ...
+    def step(
+        self, x: ArrayLike, out: NDArray[Any] | None = None, *, state: State | None = None
+    ) -> Output | tuple[Output, State]:
+        """One time step of raw features: ``(I,)`` for one stream, or ``(B, I)`` for ``B`` streams side by side.
+
+        Contiguous float32 is read where it stands; anything else that NumPy takes, torch tensors included, is
+        converted first.
+
+        Args:
+            x: the features.
+            out: array for the result, contiguous, of its type and shape; a new one where None.
+            state: state before the step, instead of the one kept inside, which stays as it is.
+
+        Returns:
+            Integer logits ``(classes,)`` or ``(B, classes)`` after the step; hidden codes without a readout. With
+            ``state``: that, and the state after the step.
+
+        Raises:
+            ArgumentError: the model is bidirectional.
+            ShapeError: ``x`` does not fit the model, a value is not finite, ``B`` is not that of the streams, or
+                ``out`` does not fit the result. The state is as before.
+            RuntimeError: two threads step one session at once.
+        """
+        if state is None:
+            result = self._step(x, out)
+            return result if result is not NotImplemented else self._step_slowly(x, out)
+        states = self._join(state)
+        array = self._features(x)
+        if array.ndim == 2 and len(array) != len(states):
+            raise ShapeError(f"x: {len(array)} rows for a state of {len(states)} streams")
+        streams = self._filled(states)
+        result = self._checked_step(streams, len(states), array, out)
+        return result, split_states(self.frozen, self._saved(streams, len(states)))
+
+    def run(self, x: ArrayLike, lengths: ArrayLike | None = None, out: NDArray[Any] | None = None) -> Output:
+        """Same as ``FrozenModel.run``: whole sequences from the zero state; the streams of ``step`` stay.
+
+        Args:
+            x: ``(B, T, I)``, or ``(T, I)`` for one sequence.
+            lengths: ``(B,)`` steps of each sequence; all T where None.
+            out: array for the result, contiguous, of its type and shape; a new one where None.
+        """
+        array = np.asarray(x)
+        if array.ndim == 2:
+            return self.run(array[None], lengths, None if out is None else out[None])[0]
+        if out is not None and array.ndim == 3:
+            self._check_out(out, array.shape[:1] if self.frozen.readout is not None else array.shape[:2])
+        return self._engine.run(array, lengths, out)
+
+    def trace(self, x: ArrayLike, lengths: ArrayLike | None = None) -> Trace:
+        """Same as ``FrozenModel.trace``: whole sequences ``(B, T, I)`` with every state of every step."""
+        return self._engine.trace(np.asarray(x), lengths)
+
+    def _use(self, streams: Streams | None, count: int) -> None:
+        self._streams, self._count = streams, count
+        # Bound once: looking the method up again would cost as much as a small step.
+        self._step = streams.step if streams is not None and self._engine.checks_steps else _not_started
+
+    def _step_slowly(self, x: ArrayLike, out: NDArray[Any] | None) -> Output:
+        """The first step of a session, and every step whose arguments need a conversion or an explanation."""
+        self.frozen.require_causal("step")
+        array = self._features(x)
+        batch = 1 if array.ndim == 1 else len(array)
+        if self._streams is None:
+            self.frozen.quantize(array)  # what is wrong shall not decide the number of streams
+            self._use(self._engine.streams(batch), batch)
+        if batch != self._count:
+            raise ShapeError(f"x: {batch} rows for {self._count} streams; reset() to change their number")
+        assert self._streams is not None
+        return self._checked_step(self._streams, batch, array, out)
+
+    def _checked_step(self, streams: Streams, batch: int, x: NDArray[Any], out: NDArray[Any] | None) -> Output:
+        if out is not None:
+            self._check_out(out, (batch,) if x.ndim == 2 else ())
+        result = streams.step(x, out)
+        if result is NotImplemented:
+            self.frozen.quantize(x)  # names the value that is not finite
+            raise ShapeError(f"x: cannot step features of shape {x.shape}")
+        return result
+
+    def _features(self, x: ArrayLike) -> NDArray[np.float32]:
+        array = np.asarray(x, dtype=np.float32, order="C")
+        size = self.frozen.input_size
+        if array.ndim not in (1, 2) or (array.ndim == 2 and len(array) == 0):
+            raise ShapeError(f"x: expected ({size},) or (B, {size}), got {array.shape}")
+        if array.shape[-1] != size:
+            raise ShapeError(f"x: expected {size} features on the last axis, got shape {array.shape}")
+        return array
+
+    def _check_out(self, out: NDArray[Any], leading: tuple[int, ...]) -> None:
+        shape = (*leading, self.frozen.output_size)
+        dtype = np.dtype(np.int32 if self.frozen.readout is not None else np.int16)
+        fits = isinstance(out, np.ndarray) and out.dtype == dtype and out.shape == shape
+        if not (fits and out.flags.c_contiguous and out.flags.writeable):
+            found = f"{getattr(out, 'dtype', type(out).__name__)} {getattr(out, 'shape', '')}"
+            raise ShapeError(f"out: expected a writable, contiguous {dtype.name} array of shape {shape}, got {found}")
+
+    def _saved(self, streams: Streams, count: int) -> Codes:
+        states = zero_states(self.frozen, count)
+        streams.save(states)
+        return states
+
+    def _filled(self, states: Codes) -> Streams:
+        streams = self._engine.streams(len(states))
+        streams.restore(states)
+        return streams
+
+    def _join(self, state: State) -> Codes:
+        """States ``(B, S)`` from those of the layers, checked."""
         self.frozen.require_causal("state")
         layers = self.frozen.flat_layers
         if len(state) != len(layers):
             raise ShapeError(f"state: expected {len(layers)} layers, got {len(state)}")
         batch = len(np.atleast_2d(state[0].h)) if state else 1
-        parts = [
-            value
-            for k, (layer, part) in enumerate(zip(layers, state, strict=True))
-            for value in self._check_state(f"layer {k}", layer, part, batch)
-        ]
-        streams = np.concatenate(parts, axis=1) if parts else self._zero(batch)
-        self._streams = streams if layers else None
+        for k, (layer, part) in enumerate(zip(layers, state, strict=True)):
+            self._check_state(f"layer {k}", layer, part, batch)
+        states = zero_states(self.frozen, batch)
+        copy_state(split_states(self.frozen, states), state)
+        return states
 
-    def _check_state(self, where: str, layer: FrozenLayer, part: LayerState, batch: int) -> list[Codes]:
-        """The arrays of a layer's state ``(B, size)``, in the order of bg_model.h."""
+    def _check_state(self, where: str, layer: FrozenLayer, part: LayerState, batch: int) -> None:
         size, limit = layer.hidden_size, code_limit(self.frozen.state_bits)
         wanted: list[tuple[str, Codes | None, tuple[int, ...], int, int]] = [
             ("h", part.h, (batch, size), -limit, limit),
@@ -73,7 +203,6 @@ class Session:
         if layer.skip is not None:
             wanted.append(("anchor", part.anchor, (batch, size), -limit, limit))
             wanted.append(("position", part.position, (batch,), 0, layer.skip.block_size - 1))
-        found = []
         for name, value, shape, lowest, highest in wanted:
             array = np.asarray(value)
             if array.shape != shape or array.dtype != np.int16:
@@ -83,100 +212,3 @@ class Session:
                 )
             if array.size and not lowest <= int(array.min()) <= int(array.max()) <= highest:
                 raise ShapeError(f"state: {name} of {where}: a value is beyond {lowest} to {highest}")
-            found.append(array.reshape(batch, -1))
-        return found
-
-    def step(self, x: ArrayLike) -> NDArray[np.integer[Any]]:
-        """One time step of raw features: ``(I,)`` for one stream, or ``(B, I)`` for ``B`` streams side by side.
-
-        Returns:
-            Integer logits ``(classes,)`` or ``(B, classes)`` after the step; hidden codes without a readout.
-
-        Raises:
-            ArgumentError: the model is bidirectional.
-            ShapeError: ``x`` does not fit the model, or its ``B`` is not that of the streams.
-        """
-        self.frozen.require_causal("step")
-        array = np.asarray(x)
-        if array.ndim == 1:
-            return self.step(array[None])[0]
-        size = self.frozen.input_size
-        if array.ndim != 2:
-            raise ShapeError(f"x: expected ({size},) or (B, {size}), got {array.shape}")
-        if self._streams is not None and len(array) != len(self._streams):
-            raise ShapeError(f"x: {len(array)} rows for {len(self._streams)} streams; reset() to change their number")
-        if self._native is not None:
-            return self._step_native(self._native, self.frozen.quantize(array))
-        streams = self._zero(len(array)) if self._streams is None else self._streams
-        state, output = self.frozen.step(self._unflatten(streams), array)
-        self._streams = self._flatten(state, streams)
-        return output
-
-    def run(self, x: ArrayLike, lengths: ArrayLike | None = None) -> NDArray[np.integer[Any]]:
-        """Same as ``FrozenModel.run``: whole sequences from the zero state; the streams of ``step`` stay."""
-        array = np.asarray(x)
-        if array.ndim == 2:
-            return self.run(array[None], lengths)[0]
-        trace = self._trace(array, lengths, keep_c=False)
-        if trace.logits is not None:
-            return trace.logits
-        return np.concatenate(trace.h[-len(self.frozen.layers[-1]) :], axis=-1)
-
-    def trace(self, x: ArrayLike, lengths: ArrayLike | None = None) -> Trace:
-        """Same as ``FrozenModel.trace``: whole sequences ``(B, T, I)`` with every state of every step."""
-        return self._trace(np.asarray(x), lengths, keep_c=True)
-
-    def _trace(self, x: NDArray[Any], lengths: ArrayLike | None, keep_c: bool) -> Trace:
-        if self._native is None:
-            return self.frozen.trace(x, lengths)
-        codes, steps = self.frozen.quantize_sequences(x, lengths)
-        rows = np.arange(len(codes))
-        ends = [codes[rows, steps - 1]]
-        hs: list[Codes] = []
-        cs: list[Codes] = []
-        for directions in self.frozen.layers:
-            runs = [self._native.run_layer(len(hs) + d, codes, steps, keep_c) for d in range(len(directions))]
-            hs += [h for h, _ in runs]
-            cs += [c for _, c in runs if c is not None]
-            # A reverse direction ends at the first step, a forward one at its sequence's last.
-            ends = [
-                h[:, 0] if layer.reverse else h[rows, steps - 1] for layer, (h, _) in zip(directions, runs, strict=True)
-            ]
-            codes = np.concatenate([h for h, _ in runs], axis=-1)
-        logits = None if self.frozen.readout is None else self._native.logits(np.concatenate(ends, axis=-1))
-        return Trace(tuple(hs), tuple(cs), logits)
-
-    def _step_native(self, native: NativeModel, codes: Codes) -> NDArray[np.integer[Any]]:
-        if self._streams is None:
-            self._streams = self._zero(len(codes))
-        native.step(self._streams, codes)
-        layers = self.frozen.flat_layers
-        # The last layer's h begins its part at the end of the state; without layers the state is the input.
-        at = self._streams.shape[1] - layers[-1].state_size if layers else 0
-        h = self._streams[:, at : at + layers[-1].hidden_size] if layers else self._streams
-        return h.copy() if self.frozen.readout is None else native.logits(h)
-
-    def _zero(self, batch: int) -> Codes:
-        values = sum(layer.state_size for layer in self.frozen.flat_layers)
-        return np.zeros((batch, values or self.frozen.input_size), dtype=np.int16)
-
-    def _unflatten(self, streams: Codes) -> State:
-        parts, at = [], 0
-        for layer in self.frozen.flat_layers:
-            size = layer.hidden_size
-            h, c = streams[:, at : at + size], streams[:, at + size : at + 2 * size]
-            at += layer.state_size
-            if layer.skip is None:
-                parts.append(LayerState(h, c))
-            else:
-                parts.append(LayerState(h, c, streams[:, at - 1 - size : at - 1], streams[:, at - 1]))
-        return tuple(parts)
-
-    @staticmethod
-    def _flatten(state: State, streams: Codes) -> Codes:
-        found = []
-        for part in state:
-            found += [part.h, part.c]
-            if part.anchor is not None and part.position is not None:
-                found += [part.anchor, part.position[:, None]]
-        return np.concatenate(found, axis=1) if found else streams

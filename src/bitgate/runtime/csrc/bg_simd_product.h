@@ -1,0 +1,159 @@
+/* Part of bg_simd_kernel.h: a matrix times one vector, from packed codes or int8 weights. */
+
+enum { BLOCK_VECTORS = BG_SIMD_ROWS / BG_LANES };
+
+/* Sums of one vector of rows from the totals of the planes. */
+BG_INLINE vec finish(const bg_simd_matrix *m, const int32_t *constant, int32_t row, vec high, vec low, int planes,
+                     int32_t sum) {
+    vec total = planes == 1 ? high : add((vec)((uvec)high << 8), low);
+    if (m->bits == 8) {
+        return add(total, load(constant + row));
+    }
+    int32_t offset = (int32_t)((uint32_t)m->base * (uint32_t)sum);
+    total = m->step == 1 ? total : multiply(total, fill(m->step));
+    return add(total, add(load(constant + row), fill(offset)));
+}
+
+/* Rows of group vectors of a block whose words begin at words. */
+BG_INLINE void codes_rows(const bg_simd_matrix *m, const uint32_t *words, int32_t row, const uint8_t *bytes,
+                          int32_t sum, int32_t *sums, int bits, int planes, int group) {
+    enum { MOST = 16 };
+    int places = 8 / bits, apart = BG_SUMS_PER_PLACE ? places : 1;
+    int32_t width = m->row_words * 4 * places;
+    vec parts[MOST];
+    for (int k = 0; k < group * planes * apart; ++k) {
+        parts[k] = fill(0);
+    }
+    for (int32_t q = 0; q < m->row_words; ++q) {
+        for (int plane = 0; plane < planes; ++plane) {
+            activation x[8];
+            for (int place = 0; place < places; ++place) {
+                x[place] = spread(bytes + plane * width + 4 * (q * places + place));
+            }
+            for (int k = 0; k < group; ++k) {
+                vec word = load(words + q * BG_SIMD_ROWS + k * BG_LANES);
+                dot_codes(&parts[(k * planes + plane) * apart], word, x, bits);
+            }
+        }
+    }
+    for (int k = 0; k < group; ++k) {
+        vec high = total_codes(&parts[k * planes * apart], bits);
+        vec low = planes == 1 ? high : total_codes(&parts[(k * planes + 1) * apart], bits);
+        int32_t at = row + k * BG_LANES;
+        store(sums + at, finish(m, m->constant, at, high, low, planes, sum));
+    }
+}
+
+/* As codes_rows for int8 weights of group vectors of rows, which reach into the next block, apart words further on;
+ * several words abreast, so that enough sums are under way. */
+BG_INLINE void int8_rows(const bg_simd_matrix *m, const uint32_t *words, size_t apart, int32_t row,
+                         const uint8_t *bytes, int32_t *sums, int planes, int group) {
+    enum { MOST = 16 };
+    int abreast = 8 / group;
+    int32_t width = m->row_words * 4;
+    vec parts[MOST];
+    for (int k = 0; k < abreast * group * planes; ++k) {
+        parts[k] = fill(0);
+    }
+    for (int32_t q = 0; q < m->row_words; q += abreast) {
+        for (int n = 0; n < abreast * planes; ++n) {
+            int a = n % abreast, plane = n / abreast;
+            activation x = spread(bytes + plane * width + 4 * (q + a));
+            for (int k = 0; k < group; ++k) {
+                const uint32_t *from = words + (size_t)(k / BLOCK_VECTORS) * apart + (k % BLOCK_VECTORS) * BG_LANES;
+                vec *part = &parts[(k * planes + plane) * abreast + a];
+                *part = dot_int8(*part, load(from + (q + a) * BG_SIMD_ROWS), x);
+            }
+        }
+    }
+    for (int k = 0; k < group; ++k) {
+        vec total[2] = {fill(0), fill(0)};
+        for (int n = 0; n < planes * abreast; ++n) {
+            total[n / abreast] = add(total[n / abreast], parts[k * planes * abreast + n]);
+        }
+        int32_t at = row + k * BG_LANES;
+        store(sums + at, finish(m, m->constant, at, total[0], total[1], planes, 0));
+    }
+}
+
+BG_INLINE void int8_product(const bg_simd_matrix *m, int32_t block, int32_t end, const uint8_t *bytes, int32_t *sums,
+                            int planes) {
+    size_t apart = (size_t)m->row_words * BG_SIMD_ROWS;
+    const uint32_t *words = m->words + (size_t)block * apart;
+    for (; BLOCK_VECTORS == 2 && block + 2 <= end; block += 2, words += 2 * apart) {
+        int8_rows(m, words, apart, block * BG_SIMD_ROWS, bytes, sums, planes, 4);
+    }
+    for (; block < end; ++block, words += apart) {
+        for (int k = 0; k < BLOCK_VECTORS; k += 2) {
+            int8_rows(m, words + k * BG_LANES, apart, block * BG_SIMD_ROWS + k * BG_LANES, bytes, sums, planes, 2);
+        }
+    }
+}
+
+BG_INLINE void codes_product(const bg_simd_matrix *m, int32_t block, int32_t end, const uint8_t *bytes, int32_t sum,
+                             int32_t *sums, int bits, int planes) {
+    int group = BG_SUMS_PER_PLACE && bits == 1 ? 1 : 2;
+    for (; block < end; ++block) {
+        const uint32_t *words = m->words + (size_t)block * (size_t)m->row_words * BG_SIMD_ROWS;
+        for (int k = 0; k < BLOCK_VECTORS; k += group) {
+            int32_t row = block * BG_SIMD_ROWS + k * BG_LANES;
+            codes_rows(m, words + k * BG_LANES, row, bytes, sum, sums, bits, planes, group);
+        }
+    }
+}
+
+static void product(const bg_simd_matrix *m, int32_t block, int32_t end, const uint8_t *bytes, int32_t sum,
+                    int32_t *sums) {
+    if (m->bits == 2) {
+        if (m->planes == 1) {
+            codes_product(m, block, end, bytes, sum, sums, 2, 1);
+        } else {
+            codes_product(m, block, end, bytes, sum, sums, 2, 2);
+        }
+    } else if (m->bits == 1) {
+        if (m->planes == 1) {
+            codes_product(m, block, end, bytes, sum, sums, 1, 1);
+        } else {
+            codes_product(m, block, end, bytes, sum, sums, 1, 2);
+        }
+    } else if (m->planes == 1) {
+        int8_product(m, block, end, bytes, sums, 1);
+    } else {
+        int8_product(m, block, end, bytes, sums, 2);
+    }
+}
+
+/* The inner loop without memory: what the multipliers of this processor can do at best. */
+BG_INLINE int64_t burn_as(int bits, int64_t rounds) {
+    vec parts[16], word = fill(0x55555555);
+    uint8_t four[4] = {1, 2, 3, 4};
+    activation x[8];
+    for (int k = 0; k < 8; ++k) {
+        x[k] = spread(four);
+    }
+    for (int k = 0; k < 16; ++k) {
+        parts[k] = fill(0);
+    }
+    for (int64_t n = 0; n < rounds; ++n) {
+        BG_OPAQUE(word);
+        if (bits == 8) {
+            for (int k = 0; k < 16; ++k) {
+                parts[k] = dot_int8(parts[k], word, x[0]);
+            }
+        } else {
+            int apart = BG_SUMS_PER_PLACE ? 8 / bits : 1;
+            for (int k = 0; k < 2; ++k) {
+                BG_OPAQUE(word);
+                dot_codes(&parts[k * apart], word, x, bits);
+            }
+        }
+    }
+    for (int k = 0; k < 16; ++k) {
+        BG_OPAQUE(parts[k]);
+    }
+    return rounds * BG_LANES * 4 * (bits == 8 ? 16 : 16 / bits);
+}
+
+static int64_t burn(int bits, int64_t rounds) {
+    return bits == 8 ? burn_as(8, rounds) : bits == 2 ? burn_as(2, rounds) : burn_as(1, rounds);
+}

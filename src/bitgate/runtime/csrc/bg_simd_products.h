@@ -1,0 +1,84 @@
+/* Part of bg_simd_kernel.h: a matrix times many vectors. A block of codes is unpacked once for all of them. */
+
+/* The values of a block, one byte each, in the order of the packed places. Returns the words of a row. */
+static int32_t unpack_block(const bg_simd_matrix *m, const uint32_t *words, uint32_t *to) {
+    int bits = m->bits, places = 8 / bits;
+    uvec mask = (uvec)fill(0x01010101 * ((1 << bits) - 1));
+    for (int32_t q = 0; q < m->row_words; ++q) {
+        for (int k = 0; k < BLOCK_VECTORS; ++k) {
+            uvec word = (uvec)load(words + q * BG_SIMD_ROWS + k * BG_LANES);
+            for (int place = 0; place < places; ++place) {
+                uint32_t *at = to + (q * places + place) * BG_SIMD_ROWS + k * BG_LANES;
+                store(at, (vec)((word >> (bits * place)) & mask));
+            }
+        }
+    }
+    return m->row_words * places;
+}
+
+/* Two vectors of rows times n vectors of activations. */
+BG_INLINE void many_rows(const bg_simd_matrix *m, const uint32_t *words, int32_t row_words, int32_t row,
+                         const bg_simd_inputs *inputs, int32_t first, int32_t *sums, size_t sums_stride, int planes,
+                         int n) {
+    vec parts[2 * BG_MANY];
+    size_t width = (size_t)row_words * 4;
+    const uint8_t *bytes = inputs->bytes + (size_t)first * inputs->stride;
+    for (int k = 0; k < 2 * n * planes; ++k) {
+        parts[k] = fill(0);
+    }
+    for (int32_t q = 0; q < row_words; ++q) {
+        vec weights[2] = {load(words + q * BG_SIMD_ROWS), load(words + q * BG_SIMD_ROWS + BG_LANES)};
+        for (int k = 0; k < n; ++k) {
+            for (int plane = 0; plane < planes; ++plane) {
+                activation x = spread(bytes + (size_t)k * inputs->stride + (size_t)plane * width + 4 * (size_t)q);
+                vec *part = &parts[2 * (k * planes + plane)];
+                part[0] = dot_int8(part[0], weights[0], x);
+                part[1] = dot_int8(part[1], weights[1], x);
+            }
+        }
+    }
+    for (int k = 0; k < n; ++k) {
+        for (int half_block = 0; half_block < 2; ++half_block) {
+            vec high = parts[2 * k * planes + half_block];
+            vec low = planes == 1 ? high : parts[2 * (k * planes + 1) + half_block];
+            int32_t at = row + half_block * BG_LANES, sum = inputs->sums[first + k];
+            store(sums + (size_t)(first + k) * sums_stride + at,
+                  finish(m, m->constant_many, at, high, low, planes, sum));
+        }
+    }
+}
+
+/* All vectors, as many at a time as registers hold, for one pair of vectors of rows. */
+BG_INLINE void many_as(const bg_simd_matrix *m, const uint32_t *words, int32_t row_words, int32_t row,
+                       const bg_simd_inputs *inputs, int32_t n, int32_t *sums, size_t stride, int planes) {
+    int32_t k = 0;
+    for (; k + BG_MANY / planes <= n; k += BG_MANY / planes) {
+        many_rows(m, words, row_words, row, inputs, k, sums, stride, planes, BG_MANY / planes);
+    }
+    for (; BG_MANY / planes > 2 && k + 2 <= n; k += 2) {
+        many_rows(m, words, row_words, row, inputs, k, sums, stride, planes, 2);
+    }
+    for (; k < n; ++k) {
+        many_rows(m, words, row_words, row, inputs, k, sums, stride, planes, 1);
+    }
+}
+
+static void products(const bg_simd_matrix *m, const bg_simd_inputs *inputs, int32_t n, int32_t *sums,
+                     size_t sums_stride, uint32_t *work) {
+    for (int32_t block = 0; block < m->blocks; ++block) {
+        const uint32_t *words = m->words + (size_t)block * (size_t)m->row_words * BG_SIMD_ROWS;
+        int32_t row_words = m->row_words;
+        if (m->bits != 8) {
+            row_words = unpack_block(m, words, work);
+            words = work;
+        }
+        for (int k = 0; k < BLOCK_VECTORS; k += 2) {
+            int32_t row = block * BG_SIMD_ROWS + k * BG_LANES;
+            if (m->planes == 1) {
+                many_as(m, words + k * BG_LANES, row_words, row, inputs, n, sums, sums_stride, 1);
+            } else {
+                many_as(m, words + k * BG_LANES, row_words, row, inputs, n, sums, sums_stride, 2);
+            }
+        }
+    }
+}
