@@ -80,6 +80,6 @@ def test_python_module_is_the_command(tmp_path):
         [sys.executable, "-m", "bitgate", "export", "--help"], capture_output=True, text=True, cwd=tmp_path, check=True
     )
     assert done.stdout.startswith("usage: bitgate export ")
-    done = subprocess.run([sys.executable, "-m", "bitgate", "exprt"], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-m", "bitgate", "exprot"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "did you mean export?" in done.stderr
+    assert "did you mean export" in done.stderr
