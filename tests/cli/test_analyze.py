@@ -21,7 +21,7 @@ def test_untrained_cells_are_counted_and_drawn(bitgate, tmp_path):
 def test_a_trained_run_is_analyzed_on_its_test_part(bitgate, run_folder, tmp_path):
     answer = bitgate("analyze", run_folder, "-o", tmp_path / "a", "--long-steps", 300)
     assert answer.code == 0
-    assert "over 7 steps" in answer.out  # digits have eight
+    assert re.search(r"tiny\s+7\s", answer.out)  # digits have eight
 
 
 def test_a_report_holds_everything_inside(bitgate, run_folder, tmp_path):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bitgate.data import SequenceDataModule, Sequences
-from bitgate.data.batches import LengthBatches, TrainBatches
+from bitgate.data.batches import LengthBatches, TrainBatches, fitting_size
 from bitgate.data.datamodule import PaddedBatches
 from bitgate.errors import ArgumentError
 
@@ -193,3 +193,9 @@ def test_a_batch_is_cheap(dataset):
         n = sum(1 for _ in loader)
         best = min(best, (time.perf_counter() - start) / n)
     assert best < 1e-3
+
+
+def test_long_sequences_are_evaluated_in_smaller_batches():
+    assert fitting_size(np.array([5, 100]), 512) == 512
+    assert fitting_size(np.array([5, 2000]), 512) == 2**17 // 2000
+    assert fitting_size(np.array([2**20]), 512) == 1

@@ -100,3 +100,24 @@ def test_every_grid_draws_its_figure(name, tmp_path):
     draw(grid, results, [tmp_path / "b.svg"])
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes() != b""
     assert (tmp_path / "a.png").stat().st_size > (tmp_path / "empty.png").stat().st_size
+
+
+def test_claims_costs_and_notes_stand_in_the_table(grid_file):
+    text = grid_file.read_text().replace(
+        "trials: 2\n", "trials: 2\ncolumns: [cell, claimed, s/epoch, recurrent, µs/step]\nnote: Ours.\n"
+    )
+    grid_file.write_text(text)
+    grid = load_grid(grid_file)
+    cell = grid.cells[0]
+    costs = {"epochs": 9, "recurrent_parameters": 16897, "parameters": 5, "step_us": 2.5}
+    results = write_results(grid, row(cell, 1, map=0.88) | costs, row(cell, 2, map=0.90) | costs | {"step_us": 3.5})
+    table = to_markdown(compare(grid, results), title="T", columns=grid.columns, note=grid.note)
+    assert "| cell | claimed | s/epoch | recurrent | µs/step |" in table
+    assert "| 200 | 16,897 | 3 |" in table
+    assert "\n\nOurs.\n\n" in table
+
+
+def test_an_unknown_column_is_refused(grid_file):
+    grid_file.write_text(grid_file.read_text().replace("trials: 2\n", "trials: 2\ncolumns: [cell, price]\n"))
+    with pytest.raises(FormatError, match="columns: 'price', expected one of"):
+        load_grid(grid_file)

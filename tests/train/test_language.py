@@ -107,3 +107,25 @@ def test_texts_that_cannot_be_used_are_refused(tmp_path):
         load_corpus(str(tmp_path / "binary.txt"))
     with pytest.raises(ArgumentError, match=r"expected wikitext-103 or the path of a \.txt file"):
         load_corpus("imdb")
+
+
+def test_wikitext_comes_from_the_hub_by_name(monkeypatch, text):
+    datasets = pytest.importorskip("datasets")
+    asked = []
+
+    def load(*names, cache_dir):
+        asked.append(names)
+        lines = text.read_text().split("\n")
+        return {"train": {"text": lines}, "validation": {"text": lines[:9]}, "test": {"text": lines[:5]}}
+
+    monkeypatch.setattr(datasets, "load_dataset", load)
+    corpus = load_corpus("wikitext-103", 300)
+    assert asked == [("Salesforce/wikitext", "wikitext-103-raw-v1")]
+    assert len(corpus.train) > len(corpus.val) > len(corpus.test)
+
+    def fail(*names, cache_dir):
+        raise ConnectionError("no network")
+
+    monkeypatch.setattr(datasets, "load_dataset", fail)
+    with pytest.raises(DataError, match=r"wikitext-103: the hub's Salesforce/wikitext is not usable: no network"):
+        load_corpus("wikitext-103", 300)

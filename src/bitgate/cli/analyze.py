@@ -97,9 +97,9 @@ def _show(costs: list[RecurrentCost], memories: list[Memory], arguments: Argumen
     title = f"{arguments.input_size} features, {arguments.hidden_size} units, {arguments.vocabulary_size} tokens"
     columns = ("layer", "recurrent", "saved", "model", "FLOPs", "activ.")
     print_table(title, columns, rows, caption="gate maps and skips are our own definitions")
-    names = ("network", "gates", "cosine", "gradient", "|h|")
+    names = ("network", "steps", "gates", "cosine", "gradient", "|h|")
     caption = f"gates: product at the distance; gradient: share of the last step's; {folder}: memory.png, analysis.json"
-    print_table(f"over {memories[0].distances[-1]} steps", names, map(_memory_row, memories), caption=caption)
+    print_table("memory, at the largest distance", names, map(_memory_row, memories), caption=caption)
     for memory in memories:
         if memory.warning:
             print(f"{memory.name} warns: {memory.warning}")
@@ -109,7 +109,14 @@ def _memory_row(memory: Memory) -> tuple[str, ...]:
     state = f"{max(memory.range.h):.3g}" if memory.range.is_finite else "inf"
     last = memory.gradients[min(memory.distances[-1], len(memory.gradients) - 1)]
     fall = last / memory.gradients[0] if memory.gradients[0] else float("nan")
-    return (memory.name, f"{memory.products[-1]:.0e}", f"{memory.cosines[-1]:.3f}", f"{fall:.0e}", state)
+    return (
+        memory.name,
+        str(memory.distances[-1]),
+        f"{memory.products[-1]:.0e}",
+        f"{memory.cosines[-1]:.3f}",
+        f"{fall:.0e}",
+        state,
+    )
 
 
 VERB = Verb(

@@ -61,7 +61,10 @@ class Comparison:
         texts = (self.cell, self.metric, published, ours, difference, told[self.overlap], str(self.trials))
         shown = dict(zip(COLUMNS, texts, strict=True))
         shown["claimed"] = published
-        shown |= {name: "" if value is None else f"{value:,.4g}" for name, value in self._costs().items()}
+        shown |= {
+            name: "" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:,.3g}"
+            for name, value in self._costs().items()
+        }
         return tuple(shown[name] for name in columns)
 
     def _costs(self) -> dict[str, float | None]:

@@ -38,6 +38,7 @@ def plot_memory(memories: Sequence[Memory], target: Path, *, title: str = "") ->
             axes[index].set_xscale("log")
         axes[0].set_ylim(_FLOOR, 2)
         axes[2].set_ylim(bottom=_FLOOR)
+        axes[3].set_ylim(bottom=0.1)
         handles, labels = axes[1].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=9, frameon=False)
         if title:
