@@ -2,6 +2,7 @@
 
 python benchmarks/mcu.py
 python benchmarks/mcu.py --targets cortex-m4 --steps 20 --out quick.json
+python benchmarks/mcu.py --table          # the tables of docs/targets.md, from what was measured last
 
 Every row is first verified against the interpreter; a row that differs ends the run.
 """
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 from mcu_int8.count import count_int8
+from mcu_int8.table import markdown
 from rich.console import Console
 from rich.table import Table
 
@@ -163,7 +165,11 @@ def main() -> None:
     parser.add_argument("--targets", nargs="+", default=list(TARGETS), choices=TARGETS)
     parser.add_argument("--steps", type=int, default=20, help="steps of random inputs that the mean is taken over")
     parser.add_argument("--out", type=Path, default=OUT, help="JSON file to write")
+    parser.add_argument("--table", action="store_true", help="measure nothing, print Markdown from the JSON file")
     arguments = parser.parse_args()
+    if arguments.table:
+        print(markdown(json.loads(arguments.out.read_text())["rows"]))
+        return
     rows = list(measure(arguments.targets, arguments.steps))
     show(rows)
     compilers = {row.target: row.compiler for row in rows if row.optimize == "O2" and not row.defines}
