@@ -126,6 +126,7 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", action="store_true", help="print the results so far and run nothing")
+    parser.add_argument("--markdown", action="store_true", help="print the tables as in the README")
     parser.add_argument("--only", choices=STAGES, help="one stage")
     parser.add_argument("--targets", nargs="+", help="verify on these targets only")
     parser.add_argument("--data", nargs="+", help="networks of these data sets only")
@@ -147,7 +148,7 @@ def main() -> None:
                 for network in chosen:
                     if not arguments.targets or entry["target"] in arguments.targets:
                         verify(grid, network, entry)
-    show({stage: read(stage) for stage in STAGES})
+    show({stage: read(stage) for stage in STAGES}, arguments.markdown)
 
 
 if __name__ == "__main__":

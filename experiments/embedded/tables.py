@@ -21,10 +21,9 @@ def latest(rows: list[Row], *names: str) -> list[Row]:
     return list(found.values())
 
 
-def _kernels(row: Row) -> str:
-    """Kind of the kernels, marked where the files have changed since."""
-    is_current = row["kernels_digest"] == digest(row.get("kernel_files", ()))
-    return str(row["kernels"]) + ("" if is_current else " (older)")
+def _older(row: Row) -> str:
+    """Marks rows whose C files have changed since."""
+    return "" if row["kernels_digest"] == digest(row["kernel_files"]) else " (older)"
 
 
 def accuracy_table(rows: list[Row]) -> Table:
@@ -49,18 +48,34 @@ def accuracy_table(rows: list[Row]) -> Table:
 
 
 def verify_table(rows: list[Row]) -> Table:
-    """What was compared, and the exact counts."""
-    table = Table("target", "kernels", "bits", "data", "gates", "sequences", "integers", "equal", "per step", "stack")
-    table.title = "Against the interpreter, every state of every step and every logit"
-    for row in latest(rows, "target", "kernels", "dataset", "gates"):
-        counted = "" if row["step_count_mean"] is None else f"{row['step_count_mean']:.0f}"
-        equal = "all" if row["is_equal"] else row["difference"]
-        kernels = _kernels(row)
+    """One line for each program, one column for each network: exact counts of a step, or that all was equal."""
+    found = latest(rows, "target", "kernels", "dataset", "gates")
+    networks = list(dict.fromkeys(f"{row['dataset']} {row['gates']}" for row in found))
+    table = Table("target", "kernels", "bits", "sequences", *networks, "integers", "stack")
+    table.title = (
+        "Against the interpreter, every state of every step and every logit: counts of a step where all is equal"
+    )
+    for target, kernels in dict.fromkeys((row["target"], row["kernels"]) for row in found):
+        own = {f"{r['dataset']} {r['gates']}": r for r in found if (r["target"], r["kernels"]) == (target, kernels)}
+        counts = {row["n_sequences"] for row in own.values()}
+        bits = {row["state_bits"] for row in own.values()}
+        stack = max(row["stack_bytes"] or 0 for row in own.values())
         table.add_row(
-            *(row["target"], kernels, str(row["state_bits"]), row["dataset"], row["gates"]),
-            *(str(row["n_sequences"]), str(row["n_values"]), equal, counted, str(row["stack_bytes"] or "")),
+            *(target, kernels, "/".join(map(str, sorted(bits)))),
+            str(*counts) if len(counts) == 1 else "whole test parts",
+            *(_verified(own.get(name)) for name in networks),
+            f"{sum(row['n_values'] for row in own.values()):,}",
+            str(stack or ""),
         )
     return table
+
+
+def _verified(row: Row | None) -> str:
+    """Cell of one network."""
+    if row is None:
+        return ""
+    text = "equal" if row["step_count_mean"] is None else f"{row['step_count_mean']:.0f}"
+    return (text if row["is_equal"] else str(row["difference"])) + _older(row)
 
 
 def size_table(rows: list[Row]) -> Table:
@@ -69,7 +84,7 @@ def size_table(rows: list[Row]) -> Table:
     table.title = "Bytes of the linked image; 'of': what the network may take at most"
     for row in latest(rows, "dataset", "gates", "target", "kernels", "optimize"):
         flash, fast, plain = LIMITS[row["dataset"]]
-        kernels = _kernels(row)
+        kernels = row["kernels"] + _older(row)
         table.add_row(
             *(row["dataset"], row["gates"], row["target"], kernels, row["optimize"]),
             *(str(row[key]) for key in ("code_bytes", "constant_bytes", "flash_bytes")),
@@ -78,12 +93,21 @@ def size_table(rows: list[Row]) -> Table:
     return table
 
 
-def show(results: dict[str, list[Row]]) -> None:
+def show(results: dict[str, list[Row]], is_markdown: bool = False) -> None:
     """Prints all tables."""
-    console = Console(width=120)
-    if results["train"]:
-        console.print(accuracy_table(results["train"]))
-    if results["sizes"]:
-        console.print(size_table(results["sizes"]))
-    if results["verify"]:
-        console.print(verify_table(results["verify"]))
+    makers = {"train": accuracy_table, "sizes": size_table, "verify": verify_table}
+    tables = [make(results[stage]) for stage, make in makers.items() if results[stage]]
+    console = Console(width=160)
+    for table in tables:
+        if is_markdown:
+            print(markdown(table), end="\n\n")
+        else:
+            console.print(table)
+
+
+def markdown(table: Table) -> str:
+    """The same table for the README."""
+    heads = [str(column.header) for column in table.columns]
+    rows = zip(*(column.cells for column in table.columns), strict=True)
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
