@@ -79,18 +79,24 @@ def _verified(row: Row | None) -> str:
 
 
 def size_table(rows: list[Row]) -> Table:
-    """Bytes beside their limits."""
-    table = Table("data", "gates", "target", "kernels", "option", "code", "constants", "flash", "of", "RAM", "of")
-    table.title = "Bytes of the linked image; 'of': what the network may take at most"
-    for row in latest(rows, "dataset", "gates", "target", "kernels", "optimize"):
-        flash, fast, plain = LIMITS[row["dataset"]]
-        kernels = row["kernels"] + _older(row)
-        table.add_row(
-            *(row["dataset"], row["gates"], row["target"], kernels, row["optimize"]),
-            *(str(row[key]) for key in ("code_bytes", "constant_bytes", "flash_bytes")),
-            *(str(flash), str(row["ram_bytes"]), str(plain if row["kernels"] == "plain" else fast)),
-        )
+    """Flash by target, and RAM; in stars what lies beyond the limit."""
+    found = latest(rows, "dataset", "gates", "target", "kernels", "optimize")
+    targets = list(dict.fromkeys(row["target"] for row in found))
+    table = Table("data", "gates", "kernels", "option", *targets, "limit", "RAM", "limit")
+    table.title = "Bytes of the linked image; in stars: beyond the limit"
+    names = ("dataset", "gates", "kernels", "optimize")
+    for key in dict.fromkeys(tuple(row[name] for name in names) for row in found):
+        own = {row["target"]: row for row in found if tuple(row[name] for name in names) == key}
+        flash, fast, plain = LIMITS[key[0]]
+        ram = plain if key[2] == "plain" else fast
+        cells = [_within(own[t]["flash_bytes"], flash) + _older(own[t]) if t in own else "" for t in targets]
+        used = max(row["ram_bytes"] for row in own.values())
+        table.add_row(*key[:3], f"-{key[3]}", *cells, str(flash), _within(used, ram), str(ram))
     return table
+
+
+def _within(value: int, limit: int) -> str:
+    return str(value) if value <= limit else f"**{value}**"
 
 
 def show(results: dict[str, list[Row]], is_markdown: bool = False) -> None:
