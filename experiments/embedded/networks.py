@@ -19,7 +19,6 @@ class Network:
     config: FitConfig
     gates: str  # key of the grid's gates
     trained_bits: tuple[int, ...] = ()  # widths of states for which there is a training with states of that width
-    more_seeds: tuple[int, ...] = ()  # with which these trainings are repeated, for their accuracies alone
 
     @property
     def name(self) -> str:
@@ -28,21 +27,15 @@ class Network:
 
     @property
     def all_trainings(self) -> list["Network"]:
-        """This network and those trained with rounded states; again with other seeds where there are such."""
-        found = [self, *(self.trained_for(bits) for bits in self.trained_bits)]
-        for seed in self.more_seeds if self.trained_bits else ():
-            config = replace(self.config, name=f"{self.config.name}-seed{seed}", seed=seed)
-            found += replace(self, config=config, more_seeds=()).all_trainings
-        return found
+        """This network, and those trained with rounded states."""
+        return [self, *(self.trained_for(bits) for bits in self.trained_bits)]
 
     def trained_for(self, state_bits: int) -> "Network":
         """The training that is frozen with so many bits: with states of that width, where there is one."""
         if state_bits not in self.trained_bits:
             return self
         name = f"{self.config.name}-{state_bits}bits"
-        return replace(
-            self, config=replace(self.config, name=name, state_bits=state_bits), trained_bits=(), more_seeds=()
-        )
+        return replace(self, config=replace(self.config, name=name, state_bits=state_bits), trained_bits=())
 
     @property
     def run(self) -> Run:
@@ -105,4 +98,4 @@ def networks(grid: dict[str, Any], runs_dir: str) -> Iterator[Network]:
         for gates, levels in grid["gates"].items():
             name = f"{grid['experiment']}-{data}-{gates}"
             config = FitConfig(data=data, gates=levels, name=name, runs_dir=runs_dir, **options)
-            yield Network(config, gates, tuple(trained.get(gates, ())), tuple(grid["more_seeds"]))
+            yield Network(config, gates, tuple(trained.get(gates, ())))
