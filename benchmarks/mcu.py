@@ -2,6 +2,7 @@
 
 python benchmarks/mcu.py
 python benchmarks/mcu.py --targets cortex-m4 --steps 20 --out quick.json
+python benchmarks/mcu.py --table          # the tables of docs/targets.md, from what was measured last
 
 Every row is first verified against the interpreter; a row that differs ends the run.
 """
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 from mcu_int8.count import count_int8
+from mcu_int8.table import markdown
 from rich.console import Console
 from rich.table import Table
 
@@ -26,6 +28,12 @@ SHAPES = ((4, 64), (64, 32), (9, 128), (128, 64))
 TARGETS = ("cortex-m0", "cortex-m4", "rv32")
 GATES = {"smooth": {}, "step c,o": {"g": 2, "o": 2}}
 STATE_BITS: dict[Kernels, int] = {"plain": 13, "table": MAX_STATE_BITS["table"], "lanes": MAX_STATE_BITS["lanes"]}
+# Options, macros and kernels that are counted: fast, small, and without inner loops by hand (fast kernels only).
+BUILDS: tuple[tuple[str, tuple[str, ...], tuple[Kernels, ...]], ...] = (
+    ("O2", (), ("plain", "table", "lanes")),
+    ("Os", (), ("table", "lanes")),
+    ("O2", ("BG_ASSEMBLY=0",), ("table", "lanes")),
+)
 OUT = Path(__file__).parent / "results" / "mcu.json"
 
 # Quoted, not measured here: prototypes of this project's planning phase (PERFORMANCE.md, section 3), best of the
@@ -52,6 +60,8 @@ class Row:
     gates: str
     kernels: str
     state_bits: int
+    optimize: str
+    defines: tuple[str, ...]
     instructions: float
     code_bytes: int
     constant_bytes: int
@@ -103,24 +113,34 @@ def measure(targets: list[str], steps: int) -> Iterator[Row]:
             for cell in ("coupled_lstm", "lstm"):
                 x = np.random.default_rng(1).normal(size=(steps, input_size)).astype(np.float32)
                 int8_count = count_int8(random_model(input_size, hidden_size, cell, {}, 8, 127), x, target)
-                for gates, levels in GATES.items():
-                    for kernels, bits in STATE_BITS.items():
-                        model = random_model(input_size, hidden_size, cell, levels, bits)
-                        result = verify(model, [x], target, kernels=kernels)
-                        if not result.is_equal:
-                            sys.exit(f"{target}, ({input_size}, {hidden_size}), {kernels}: {result.difference}")
-                        cmsis = QUOTED_CMSIS_NN.get(target)
-                        int8 = QUOTED_INT8[target][k] if cell == "coupled_lstm" else None
-                        yield Row(
-                            target, input_size, hidden_size, cell == "coupled_lstm", gates, kernels, bits,
-                            result.step_count_mean, result.code_bytes, result.constant_bytes, result.ram_bytes,
-                            result.stack_bytes, result.compiler, int8_count, int8, cmsis[k] if cmsis else None,
-                        )  # fmt: skip
+                for gates in GATES:
+                    for optimize, defines, kinds in BUILDS:
+                        for kernels in kinds:
+                            yield measure_one(target, k, cell, gates, kernels, optimize, defines, x, int8_count)
+
+
+def measure_one(
+    target: str, k: int, cell: str, gates: str, kernels: Kernels, optimize: str, defines: tuple[str, ...],
+    x: np.ndarray, int8_count: float,
+) -> Row:  # fmt: skip
+    """One verified count; ends the program where an integer differs."""
+    (input_size, hidden_size), bits = SHAPES[k], STATE_BITS[kernels]
+    model = random_model(input_size, hidden_size, cell, GATES[gates], bits)
+    result = verify(model, [x], target, kernels=kernels, optimize=optimize, defines=defines)
+    if not result.is_equal:
+        sys.exit(f"{target}, ({input_size}, {hidden_size}), {kernels}: {result.difference}")
+    cmsis = QUOTED_CMSIS_NN.get(target)
+    int8 = QUOTED_INT8[target][k] if cell == "coupled_lstm" else None
+    return Row(
+        target, input_size, hidden_size, cell == "coupled_lstm", gates, kernels, bits, optimize, defines,
+        result.step_count_mean, result.code_bytes, result.constant_bytes, result.ram_bytes,
+        result.stack_bytes, result.compiler, int8_count, int8, cmsis[k] if cmsis else None,
+    )  # fmt: skip
 
 
 def show(rows: list[Row]) -> None:
     table = Table(title="instructions per step; in parts of int8 C counted here, and of quoted counts")
-    names = ("core", "(I, H)", "gates", "activations", "kernels", "bits", "instructions", "of int8")
+    names = ("core", "(I, H)", "gates", "activations", "kernels", "options", "bits", "instructions", "of int8")
     for name in (*names, "of int8, quoted", "of CMSIS-NN, quoted"):
         table.add_column(name, justify="right")
     for row in rows:
@@ -130,13 +150,14 @@ def show(rows: list[Row]) -> None:
             "3" if row.coupled else "4",
             row.gates,
             row.kernels,
+            " ".join((row.optimize, *row.defines)),
             str(row.state_bits),
             f"{row.instructions:.0f}",
             f"{row.instructions / row.int8_instructions:.3f}",
             f"{row.instructions / row.quoted_int8:.3f}" if row.quoted_int8 else "",
             f"{row.instructions / row.quoted_cmsis_nn:.3f}" if row.quoted_cmsis_nn else "",
         )
-    Console(width=130).print(table)
+    Console(width=150).print(table)
 
 
 def main() -> None:
@@ -144,10 +165,14 @@ def main() -> None:
     parser.add_argument("--targets", nargs="+", default=list(TARGETS), choices=TARGETS)
     parser.add_argument("--steps", type=int, default=20, help="steps of random inputs that the mean is taken over")
     parser.add_argument("--out", type=Path, default=OUT, help="JSON file to write")
+    parser.add_argument("--table", action="store_true", help="measure nothing, print Markdown from the JSON file")
     arguments = parser.parse_args()
+    if arguments.table:
+        print(markdown(json.loads(arguments.out.read_text())["rows"]))
+        return
     rows = list(measure(arguments.targets, arguments.steps))
     show(rows)
-    compilers = {row.target: row.compiler for row in rows}
+    compilers = {row.target: row.compiler for row in rows if row.optimize == "O2" and not row.defines}
     told = {"steps": arguments.steps, "compilers": compilers, "rows": [asdict(row) for row in rows]}
     for row in told["rows"]:
         del row["compiler"]

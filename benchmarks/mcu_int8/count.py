@@ -21,6 +21,7 @@ SOURCES = (
     "lstm_int8.h",
     "bg_activation.c",
     "bg_activation.h",
+    "bg_options.h",
     "bg_smooth.h",
     "bg_shift.h",
     "bg_types.h",

@@ -1,7 +1,7 @@
 """The networks of networks.yml: training, and the frozen models that everything else is measured on."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,24 @@ class Network:
 
     config: FitConfig
     gates: str  # key of the grid's gates
+    trained_bits: tuple[int, ...] = ()  # widths of states for which there is a training with states of that width
 
     @property
     def name(self) -> str:
         """Such as ``uci-har step``."""
         return f"{self.config.data} {self.gates}"
+
+    @property
+    def all_trainings(self) -> list["Network"]:
+        """This network, and those trained with rounded states."""
+        return [self, *(self.trained_for(bits) for bits in self.trained_bits)]
+
+    def trained_for(self, state_bits: int) -> "Network":
+        """The training that is frozen with so many bits: with states of that width, where there is one."""
+        if state_bits not in self.trained_bits:
+            return self
+        name = f"{self.config.name}-{state_bits}bits"
+        return replace(self, config=replace(self.config, name=name, state_bits=state_bits), trained_bits=())
 
     @property
     def run(self) -> Run:
@@ -42,7 +55,10 @@ class Network:
         return self.run.path / f"model-{state_bits}.bitgate"
 
     def frozen(self, state_bits: int) -> FrozenModel:
-        """The frozen model of the best epoch, made once."""
+        """The model to run with states of so many bits: of the best epoch, made once."""
+        return self.trained_for(state_bits)._frozen_own(state_bits)
+
+    def _frozen_own(self, state_bits: int) -> FrozenModel:
         path = self.model_file(state_bits)
         if not path.is_file():
             dataset = self.dataset()
@@ -56,16 +72,21 @@ class Network:
         return model
 
     def accuracies(self, state_bits: list[int]) -> dict[str, Any]:
-        """Accuracy on the whole test part: of the float network, and by bits of the states."""
+        """Accuracy of this training on the whole test part: of the float network, and by bits of the states.
+
+        ``changed`` counts the sequences that are wrong and right with fewer than 16 bits, but were not with 16.
+        """
         dataset = self.dataset()
         x, lengths = dataset.test.padded()
-        frozen = {
-            bits: float(np.mean(self.frozen(bits).predict(x, lengths) == dataset.test.labels)) for bits in state_bits
+        right = {bits: self._frozen_own(bits).predict(x, lengths) == dataset.test.labels for bits in state_bits}
+        changed = {
+            bits: (int(np.sum(right[16] & ~found)), int(np.sum(~right[16] & found))) for bits, found in right.items()
         }
         return {
             "n_test": len(dataset.test),
             "float": evaluate(self._float_model(dataset), dataset.test).map_accuracy,
-            "frozen": frozen,
+            "frozen": {bits: float(np.mean(found)) for bits, found in right.items()},
+            "changed": changed,
         }
 
 
@@ -73,6 +94,8 @@ def networks(grid: dict[str, Any], runs_dir: str) -> Iterator[Network]:
     """All networks, those of one data set together."""
     for data, own in grid["networks"].items():
         options = {**grid["common"], **own, "hidden_sizes": tuple(own["hidden_sizes"])}
+        trained = options.pop("trained_bits", {})
         for gates, levels in grid["gates"].items():
             name = f"{grid['experiment']}-{data}-{gates}"
-            yield Network(FitConfig(data=data, gates=levels, name=name, runs_dir=runs_dir, **options), gates)
+            config = FitConfig(data=data, gates=levels, name=name, runs_dir=runs_dir, **options)
+            yield Network(config, gates, tuple(trained.get(gates, ())))

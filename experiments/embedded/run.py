@@ -20,7 +20,7 @@ from typing import Any
 import yaml
 from networks import Network, networks
 from tables import show
-from verification import kernels_digest, sizes, verify_all
+from verification import kernels_of, sizes, verify_all
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
@@ -62,7 +62,13 @@ def named(grid: dict[str, Any], network: Network) -> Row:
 
 
 def train(grid: dict[str, Any], network: Network) -> None:
-    """Trains and freezes a network and measures its accuracies."""
+    """Trains and freezes a network and measures its accuracies; again with rounded states where the grid says so."""
+    for training in network.all_trainings:
+        train_one(grid, training)
+
+
+def train_one(grid: dict[str, Any], network: Network) -> None:
+    """One training of a network."""
     config = network.config
 
     def run() -> Row:
@@ -77,15 +83,17 @@ def train(grid: dict[str, Any], network: Network) -> None:
             "accuracy": accuracies,
         }
 
-    measure("train", {**named(grid, network), "epochs": config.epochs, "seed": config.seed}, run)
+    key = {"epochs": config.epochs, "seed": config.seed, "trained_bits": config.state_bits}
+    measure("train", {**named(grid, network), **key}, run)
 
 
-def measure_sizes(grid: dict[str, Any], network: Network, arguments: argparse.Namespace) -> None:
+def measure_sizes(grid: dict[str, Any], network: Network) -> None:
     """Flash and RAM for every target, kind of kernels and optimization."""
     if network.config.data not in grid["sizes"]["networks"]:
         return
     for target in grid["sizes"]["targets"]:
         for kernels, bits in grid["sizes"]["kernels"].items():
+            model = network.frozen(bits)
             for optimize in grid["sizes"]["optimize"]:
                 key = {
                     **named(grid, network),
@@ -93,25 +101,22 @@ def measure_sizes(grid: dict[str, Any], network: Network, arguments: argparse.Na
                     "kernels": kernels,
                     "state_bits": bits,
                     "optimize": optimize,
-                    "kernels_digest": arguments.digest,
+                    **kernels_of(model, kernels),
                 }
-                model = network.frozen(bits)
                 measure("sizes", key, lambda m=model, t=target, k=kernels, o=optimize: sizes(m, t, k, o))
 
 
-def verify(grid: dict[str, Any], network: Network, entry: Row, arguments: argparse.Namespace) -> None:
+def verify(grid: dict[str, Any], network: Network, entry: Row) -> None:
     """Compares every state and logit with the interpreter."""
-    if arguments.targets and entry["target"] not in arguments.targets:
-        return
     test = network.dataset().test
+    frozen = network.frozen(entry["state_bits"])
     count = min(entry["sequences"] or len(test), len(test))
     chosen = {name: entry[name] for name in ("target", "kernels", "state_bits")}
-    key = {**named(grid, network), **chosen, "kernels_digest": arguments.digest}
+    key = {**named(grid, network), **chosen, **kernels_of(frozen, entry["kernels"])}
     if any(row["n_sequences"] >= count for row in matching("verify", key)):
         return
 
     def run() -> Row:
-        frozen = network.frozen(entry["state_bits"])
         return verify_all(frozen, [test[k] for k in range(count)], entry["target"], entry["kernels"])
 
     append("verify", key, run)
@@ -121,12 +126,12 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", action="store_true", help="print the results so far and run nothing")
+    parser.add_argument("--markdown", action="store_true", help="print the tables as in the README")
     parser.add_argument("--only", choices=STAGES, help="one stage")
     parser.add_argument("--targets", nargs="+", help="verify on these targets only")
     parser.add_argument("--data", nargs="+", help="networks of these data sets only")
     parser.add_argument("--runs-dir", default="runs", help="folder for checkpoints and frozen models (default: runs)")
     arguments = parser.parse_args()
-    arguments.digest = kernels_digest()
     grid = yaml.safe_load((HERE / "networks.yml").read_text())
     if not arguments.table:
         chosen = [
@@ -137,12 +142,13 @@ def main() -> None:
                 train(grid, network)
         if arguments.only in (None, "sizes"):
             for network in chosen:
-                measure_sizes(grid, network, arguments)
+                measure_sizes(grid, network)
         if arguments.only in (None, "verify"):
             for entry in grid["verify"]:
                 for network in chosen:
-                    verify(grid, network, entry, arguments)
-    show({stage: read(stage) for stage in STAGES}, arguments.digest)
+                    if not arguments.targets or entry["target"] in arguments.targets:
+                        verify(grid, network, entry)
+    show({stage: read(stage) for stage in STAGES}, arguments.markdown)
 
 
 if __name__ == "__main__":

@@ -4,10 +4,13 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from verification import digest
 
 BITS = ("16", "13", "8")
 LIMITS = {"uci-har": (30_000, 3000, 1500), "mnist-strokes": (10_000, 2500, 800)}
 """Flash, RAM with fast kernels and RAM with plain ones that a network may take at most."""
+
+TEST_SEQUENCES = {"uci-har": 2947, "mnist-strokes": 2000, "epileptic": 2300, "auslan": 252}
 
 Row = dict[str, Any]
 
@@ -20,55 +23,101 @@ def latest(rows: list[Row], *names: str) -> list[Row]:
     return list(found.values())
 
 
+def _older(row: Row) -> str:
+    """Marks rows whose C files have changed since."""
+    return "" if row["kernels_digest"] == digest(row["kernel_files"]) else " (older)"
+
+
 def accuracy_table(rows: list[Row]) -> Table:
-    """Accuracies on the whole test part in %, differences to the float network in points."""
-    columns = ("data", "gates", "epochs", "n", "float", *(f"{bits} bits" for bits in BITS))
-    table = Table(*columns, title="Test accuracy, %")
-    for row in latest(rows, "dataset", "gates"):
+    """Accuracies on the whole test part in %.
+
+    In brackets, of how many sequences fewer bits make a wrong and a right one. The first training of a network has
+    states that are not rounded; others follow that were trained with states of so many bits.
+    """
+    columns = ("data", "gates", "trained with", "epochs", "n", "torch", *(f"{bits} bits" for bits in BITS))
+    table = Table(*columns, title="Test accuracy, %; sequences lost, gained against 16 bits")
+    for row in latest(rows, "dataset", "gates", "trained_bits"):
         accuracy = row["accuracy"]
-        frozen, base = accuracy["frozen"], accuracy["float"]
-        cells = [f"{100 * frozen[bits]:.2f} ({100 * (frozen[bits] - base):+.2f})" for bits in BITS]
-        head = (row["dataset"], row["gates"], str(row["epochs"]), str(accuracy["n_test"]))
-        table.add_row(*head, f"{100 * base:.2f}", *cells)
+        frozen, changed = accuracy["frozen"], accuracy["changed"]
+        cells = [
+            f"{100 * frozen[bits]:.2f}" + ("" if bits == "16" else " (-{}, +{})".format(*changed[bits]))
+            for bits in BITS
+        ]
+        trained = "floats" if row["trained_bits"] is None else f"{row['trained_bits']} bits"
+        head = (row["dataset"], row["gates"], trained, str(row["epochs"]), str(accuracy["n_test"]))
+        table.add_row(*head, f"{100 * accuracy['float']:.2f}", *cells)
     return table
 
 
-def verify_table(rows: list[Row], digest: str) -> Table:
-    """What was compared, and the exact counts."""
-    table = Table("target", "kernels", "bits", "data", "gates", "sequences", "integers", "equal", "per step", "stack")
-    table.title = "Against the interpreter, every state of every step and every logit"
-    for row in latest(rows, "target", "kernels", "dataset", "gates"):
-        counted = "" if row["step_count_mean"] is None else f"{row['step_count_mean']:.0f}"
-        equal = "all" if row["is_equal"] else row["difference"]
-        kernels = row["kernels"] + ("" if row["kernels_digest"] == digest else " (older)")
+def verify_table(rows: list[Row]) -> Table:
+    """One line for each program, one column for each network: exact counts of a step, or that all was equal."""
+    found = latest(rows, "target", "kernels", "dataset", "gates")
+    networks = list(dict.fromkeys(f"{row['dataset']} {row['gates']}" for row in found))
+    table = Table("target", "kernels", "bits", "sequences", *networks, "integers", "stack")
+    table.title = (
+        "Against the interpreter, every state of every step and every logit: counts of a step where all is equal"
+    )
+    for target, kernels in dict.fromkeys((row["target"], row["kernels"]) for row in found):
+        own = {f"{r['dataset']} {r['gates']}": r for r in found if (r["target"], r["kernels"]) == (target, kernels)}
+        counts = {row["n_sequences"] for row in own.values()}
+        bits = {row["state_bits"] for row in own.values()}
+        stack = max(row["stack_bytes"] or 0 for row in own.values())
         table.add_row(
-            *(row["target"], kernels, str(row["state_bits"]), row["dataset"], row["gates"]),
-            *(str(row["n_sequences"]), str(row["n_values"]), equal, counted, str(row["stack_bytes"] or "")),
+            *(target, kernels, "/".join(map(str, sorted(bits)))),
+            str(*counts) if len(counts) == 1 else "whole test parts",
+            *(_verified(own.get(name), is_whole=len(counts) > 1) for name in networks),
+            f"{sum(row['n_values'] for row in own.values()):,}",
+            str(stack or ""),
         )
     return table
 
 
-def size_table(rows: list[Row], digest: str) -> Table:
-    """Bytes beside their limits."""
-    table = Table("data", "gates", "target", "kernels", "option", "code", "constants", "flash", "of", "RAM", "of")
-    table.title = "Bytes of the linked image; 'of': what the network may take at most"
-    for row in latest(rows, "dataset", "gates", "target", "kernels", "optimize"):
-        flash, fast, plain = LIMITS[row["dataset"]]
-        kernels = row["kernels"] + ("" if row["kernels_digest"] == digest else " (older)")
-        table.add_row(
-            *(row["dataset"], row["gates"], row["target"], kernels, row["optimize"]),
-            *(str(row[key]) for key in ("code_bytes", "constant_bytes", "flash_bytes")),
-            *(str(flash), str(row["ram_bytes"]), str(plain if row["kernels"] == "plain" else fast)),
-        )
+def _verified(row: Row | None, is_whole: bool) -> str:
+    """Cell of one network; the number of sequences where not all of the test part was run as it is to be."""
+    if row is None:
+        return ""
+    if is_whole and row["n_sequences"] < TEST_SEQUENCES[row["dataset"]]:
+        return f"{_verified(row, is_whole=False)} ({row['n_sequences']} sequences)"
+    text = "equal" if row["step_count_mean"] is None else f"{row['step_count_mean']:.0f}"
+    return (text if row["is_equal"] else str(row["difference"])) + _older(row)
+
+
+def size_table(rows: list[Row]) -> Table:
+    """Flash by target, and RAM; in stars what lies beyond the limit."""
+    found = latest(rows, "dataset", "gates", "target", "kernels", "optimize")
+    targets = list(dict.fromkeys(row["target"] for row in found))
+    table = Table("data", "gates", "kernels", "option", *targets, "limit", "RAM", "limit")
+    table.title = "Bytes of the linked image; in stars: beyond the limit"
+    names = ("dataset", "gates", "kernels", "optimize")
+    for key in dict.fromkeys(tuple(row[name] for name in names) for row in found):
+        own = {row["target"]: row for row in found if tuple(row[name] for name in names) == key}
+        flash, fast, plain = LIMITS[key[0]]
+        ram = plain if key[2] == "plain" else fast
+        cells = [_within(own[t]["flash_bytes"], flash) + _older(own[t]) if t in own else "" for t in targets]
+        used = max(row["ram_bytes"] for row in own.values())
+        table.add_row(*key[:3], f"-{key[3]}", *cells, str(flash), _within(used, ram), str(ram))
     return table
 
 
-def show(results: dict[str, list[Row]], digest: str) -> None:
+def _within(value: int, limit: int) -> str:
+    return str(value) if value <= limit else f"**{value}**"
+
+
+def show(results: dict[str, list[Row]], is_markdown: bool = False) -> None:
     """Prints all tables."""
-    console = Console(width=120)
-    if results["train"]:
-        console.print(accuracy_table(results["train"]))
-    if results["sizes"]:
-        console.print(size_table(results["sizes"], digest))
-    if results["verify"]:
-        console.print(verify_table(results["verify"], digest))
+    makers = {"train": accuracy_table, "sizes": size_table, "verify": verify_table}
+    tables = [make(results[stage]) for stage, make in makers.items() if results[stage]]
+    console = Console(width=160)
+    for table in tables:
+        if is_markdown:
+            print(markdown(table), end="\n\n")
+        else:
+            console.print(table)
+
+
+def markdown(table: Table) -> str:
+    """The same table for the README."""
+    heads = [str(column.header) for column in table.columns]
+    rows = zip(*(column.cells for column in table.columns), strict=True)
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)

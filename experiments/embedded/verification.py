@@ -13,7 +13,7 @@ from rich.progress import track
 from bitgate.export import c99
 from bitgate.export.c_fast import Kernels
 from bitgate.export.c_header import state_sizes
-from bitgate.export.c_kernels import source_folder
+from bitgate.export.c_kernels import kernel_files, source_folder
 from bitgate.export.difference import find_difference, reference
 from bitgate.export.targets import build_image, execute, find_target
 from bitgate.export.verify import Verification, summarize
@@ -22,12 +22,19 @@ from bitgate.frozen import FrozenModel
 CHUNK = 50  # sequences whose every state is in memory at once, as text on the host
 
 
-def kernels_digest() -> str:
-    """Names the C kernels: a result belongs to the kernels that it was measured with."""
-    digest = hashlib.sha256()
-    for entry in sorted(source_folder().iterdir(), key=lambda entry: entry.name):
-        digest.update(entry.read_bytes())
-    return digest.hexdigest()[:12]
+def kernels_of(frozen: FrozenModel, kernels: Kernels) -> dict[str, Any]:
+    """The C files of a program, and their digest: a result belongs to the kernels that it was measured with."""
+    names = kernel_files(frozen, kernels)
+    return {"kernel_files": names, "kernels_digest": digest(names)}
+
+
+def digest(names: Sequence[str]) -> str:
+    """Of the content of C files; of those that there are no more, the name counts."""
+    found = hashlib.sha256()
+    for name in names:
+        path = source_folder().joinpath(name)
+        found.update(path.read_bytes() if path.is_file() else name.encode())
+    return found.hexdigest()[:12]
 
 
 def verify_all(

@@ -69,8 +69,8 @@ def test_stack_is_small_and_fixed(tmp_path: Path) -> None:
     assert shared < 352
     assert frames["bg_model_step"] + max(own, shared) < 384
     steps = max(frames[name] for name in (*SUMS_STEP_FUNCTIONS.values(), *COUPLED_STEPS.values()))
-    table = frames["bg_table_sums"] + max(frames["bg_add_plain"], frames["bg_add_scaled"])
-    table += max(frames["bg_fill_tables"] + frames["bg_fill_table"], frames["bg_add_rows"], frames["bg_rescale_rows"])
+    table = frames["bg_table_sums"] + frames["bg_add_side"]
+    table += max(frames["bg_fill_tables"] + frames["bg_fill_table"], frames["bg_table_rows"])
     lanes = frames["bg_lanes_sums"] + frames["bg_lanes_gate"] + frames.get("bg_lanes_rows", 0)
     for sums in (table, lanes):
         assert sums < 448

@@ -18,6 +18,7 @@ from bitgate.export.c_fast import (
     order_weights,
     table_groups,
 )
+from bitgate.export.c_header import state_sizes
 from bitgate.export.c_kernels import source_folder
 from bitgate.export.difference import find_difference, reference
 from bitgate.export.targets import execute
@@ -75,10 +76,11 @@ def test_program_equals_interpreter_everywhere(tmp_path: Path, kernels: str, bit
 @pytest.mark.parametrize("cell", FAST_CELLS)
 @pytest.mark.parametrize(("kernels", "bits"), FAST)
 def test_c_alone_equals_interpreter(tmp_path: Path, kernels: str, bits: int, cell: str) -> None:
-    """Without inner loops by hand, which only some processors have."""
+    """Without inner loops by hand, which only some processors have, and with the loops that take less code."""
     for case in range(len(SIZES)):
         rng, model = model_of(case, cell, bits, list(GATES)[case % 4])
-        binary = build_fast(model, tmp_path / f"{case}", kernels, ["-O2", "-DBG_ASSEMBLY=0"])
+        flags = ["-O2", "-DBG_ASSEMBLY=0", f"-DBG_SMALL={case % 2}"]
+        binary = build_fast(model, tmp_path / f"{case}", kernels, flags)
         assert_program_equals(model, binary, rng)
 
 
@@ -86,7 +88,9 @@ def test_tables_grow_where_there_is_memory() -> None:
     rng = np.random.default_rng(0)
     small = random_frozen_model(rng, cell="coupled_lstm", input_size=4, hidden_sizes=(64,), state_bits=8)
     large = random_frozen_model(rng, cell="coupled_lstm", input_size=4, hidden_sizes=(64, 32), state_bits=8)
-    assert (table_groups(small), table_groups(large)) == (8, 4)
+    largest = random_frozen_model(rng, cell="coupled_lstm", input_size=9, hidden_sizes=(128, 64), state_bits=8)
+    assert [table_groups(model) for model in (small, large, largest)] == [8, 7, 3]
+    assert [2 * sum(state_sizes(model, "table")) for model in (small, large, largest)] == [2464, 2412, 2844]
 
 
 @pytest.mark.slow

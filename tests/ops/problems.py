@@ -37,10 +37,11 @@ class Problem:
     skip: Skip | None = None
     per_unit: bool = False
     begins_inside: bool = True
+    state_bits: int | None = None
 
     @property
     def recurrence(self) -> Recurrence:
-        return Recurrence(self.cell, self.gates, self.sharing, self.skip)
+        return Recurrence(self.cell, self.gates, self.sharing, self.skip, self.state_bits)
 
     def positions(self) -> Tensor | None:
         """Steps run in the block before, of each sequence."""

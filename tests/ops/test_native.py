@@ -86,6 +86,26 @@ def test_native_equals_reference(path: str, dtype: torch.dtype, monkeypatch: pyt
     check()
 
 
+@pytest.mark.parametrize("bits", [8, 13])
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("cell", ["lstm", "coupled_lstm"])
+def test_rounded_states_equal_the_reference(
+    cell: CellKind, path: str, bits: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In float64, where no rounding falls the other way; every state is a code, and rounding does change it."""
+    monkeypatch.setenv("BITGATE_SIMD", path)
+    problem = Problem(
+        cell, (0,) * len(CELL_GATES[cell]), hidden=35, features=3, lengths=(6, 4, 4, 1), batch=4, steps=6, gain=0.5,
+        state_bits=bits,
+    )  # fmt: skip
+    found = problem.with_gradients("native")
+    assert_parity(found, problem.with_gradients("reference"))
+    codes = found["output"] * 2 ** (bits - 1)
+    assert_near(codes, codes.round(), EXACT)
+    assert int(codes.abs().max()) <= 2 ** (bits - 1) - 1
+    assert not torch.equal(found["output"], problem.but(state_bits=None).with_gradients("native")["output"])
+
+
 EVERY_CELL = [Problem("lstm", (0, 0, 0, 0)), Problem("coupled_lstm", (0, 2, 3)), Problem("gru", (4, 0, 2))]
 SHARED = [
     Problem("lstm", (0, 0, 0, 0), sharing=(0, 0, 1, 0), skip=Skip("block", 2)),
@@ -264,7 +284,7 @@ def arguments(problem: Problem, *, keep: bool = True) -> tuple[object, ...]:
     names = ("x", "h", "c", "w_ih", "w_hh", "bias_ih", "bias_hh", "v_ih", "v_hh", "gate_scale", "alpha", "anchor")
     t["alpha"] = t["skip_scale"].detach().expand(problem.hidden).clone().requires_grad_() if problem.skip else None  # type: ignore[assignment]
     lengths = None if problem.lengths is None else torch.tensor(problem.lengths)
-    options = (problem.cell, list(problem.gates), list(problem.sharing or ()), encode_skip(problem.skip), keep)
+    options = (problem.cell, list(problem.gates), list(problem.sharing or ()), encode_skip(problem.skip), 0, keep)
     return (*(t.get(name) for name in names), problem.noise(), problem.positions(), lengths, *options)
 
 
@@ -319,7 +339,7 @@ def flushing(request: pytest.FixtureRequest) -> Iterator[bool]:
 def test_denormals_are_flushed_inside_and_only_there(flushing: bool) -> None:
     """With zero weights f = i = 1/2 and g = 0: c halves at every step, into the denormals of float32."""
     x, w, state = torch.zeros(12, 1, 1), torch.zeros(4, 1), torch.full((1, 1), 1e-37)
-    c = recurrent_layer(x, state, state, w, w, *[None] * 10, "lstm", [0] * 4, [], [0, 0], False)[2]
+    c = recurrent_layer(x, state, state, w, w, *[None] * 10, "lstm", [0] * 4, [], [0, 0], 0, False)[2]
     assert float(c) == 0.0
     tiny = torch.tensor([2e-38]) / 2**10
     assert (float(tiny) == 0.0) == flushing, "the caller's setting has changed"

@@ -27,6 +27,9 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--data_dir", help="folder with packed data sets")
     parser.add_argument("--kernels", default="plain", choices=[*KERNELS], help="how rows of weights are summed")
     parser.add_argument("--optimize", default="O2", choices=["O1", "O2", "O3", "Os"], help="option of the C compiler")
+    parser.add_argument(
+        "--define", action="append", help="macro for the compiler, such as BG_ASSEMBLY=0; may be repeated"
+    )
     parser.add_argument("-o", "--output", help="folder to keep the export and the built image in")
 
 
@@ -40,6 +43,7 @@ def run(arguments: Arguments, show: bool) -> dict[str, Any]:
         arguments.target,
         kernels=arguments.kernels,
         optimize=arguments.optimize,
+        defines=arguments.define or (),
         directory=arguments.output or None,
     )
     told = {"model": arguments.model, "data": source, **result.as_dict()}

@@ -30,7 +30,7 @@ static BG_INLINE void bg_unit(int32_t i, int32_t candidate, int32_t o, int shift
 
 /** Value of a gate with two levels or without: is_step is a constant where this is inlined. */
 static BG_INLINE int32_t bg_plain_gate(int32_t u, int is_step) {
-    return is_step ? (u >= 0 ? BG_ONE : 0) : bg_smooth_inline(u);
+    return is_step ? (u >= 0 ? BG_ONE : 0) : bg_smooth_here(u);
 }
 
 /** All units, from sums to states, without storing gates: i is smooth, g and o are steps or smooth. */
@@ -41,7 +41,7 @@ static BG_INLINE void bg_units(const bg_layer *layer, const int32_t *sums, int s
     const int32_t *bias = layer->bias;
     int shift_i = layer->shift[0], shift_g = layer->shift[1], shift_o = layer->shift[2];
     for (const int32_t *end = sums + size; sums < end; ++sums) {
-        int32_t i = bg_smooth_inline(bg_floor_shift32(sums[0], shift_i) + bias[0]);
+        int32_t i = bg_smooth_here(bg_floor_shift32(sums[0], shift_i) + bias[0]);
         int32_t g = bg_plain_gate(bg_floor_shift32(sums[stride], shift_g) + bias[size], is_step);
         int32_t o = bg_plain_gate(bg_floor_shift32(sums[2 * stride], shift_o) + bias[2 * size], is_step);
         bg_unit(i, g, o, shift, c, h);

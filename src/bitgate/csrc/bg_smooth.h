@@ -5,6 +5,7 @@
 #ifndef BG_SMOOTH_H
 #define BG_SMOOTH_H
 
+#include "bg_options.h"
 #include "bg_shift.h"
 
 #ifdef __cplusplus
@@ -29,10 +30,29 @@ static inline int32_t bg_smooth_inline(int32_t u) {
     return u > -12 * BG_ONE ? BG_ONE - bg_smooth_inside(-u) : 0;
 }
 
+#if BG_SMALL
+int32_t bg_smooth(int32_t u); /* bg_activation.h */
+
+/** S(u), called where it is used. */
+static inline int32_t bg_smooth_here(int32_t u) {
+    return bg_smooth(u);
+}
+
+/** S(u) - 1/2, half of tanh(u / 2). */
+static inline int32_t bg_smooth_odd(int32_t u) {
+    return bg_smooth(u) - BG_ONE / 2;
+}
+#else
+/** S(u), in the loop where it is used. */
+static inline int32_t bg_smooth_here(int32_t u) {
+    return bg_smooth_inline(u);
+}
+
 /** S(u) - 1/2, half of tanh(u / 2), for -12 * BG_ONE < u < 12 * BG_ONE. */
 static inline int32_t bg_smooth_odd(int32_t u) {
     return u < 0 ? BG_ONE / 2 - bg_smooth_inside(-u) : bg_smooth_inside(u) - BG_ONE / 2;
 }
+#endif
 
 #ifdef __cplusplus
 }

@@ -4,7 +4,7 @@
 
 BG_SEPARATE static void bg_smooth_values(int32_t *sums, const int32_t *end, const int32_t *bias, int shift) {
     while (sums < end) {
-        *sums = bg_smooth_inline(bg_floor_shift32(*sums, shift) + *bias++);
+        *sums = bg_smooth_here(bg_floor_shift32(*sums, shift) + *bias++);
         ++sums;
     }
 }
@@ -42,7 +42,7 @@ void bg_outputs(const int32_t *o, const int16_t *c, int c_shift, uint8_t state_b
         /* A closed gate needs no tanh; with a step gate that is every second one. */
         int32_t value = 0;
         if (o[j] != 0) {
-            value = bg_round_shift32(o[j] * (2 * bg_smooth_inline(c[j] * factor) - BG_ONE), shift);
+            value = bg_round_shift32(o[j] * (2 * bg_smooth_here(c[j] * factor) - BG_ONE), shift);
         }
         h[j] = bg_clip(value, limit);
     }

@@ -12,6 +12,7 @@
 #ifndef BG_SUMS_H
 #define BG_SUMS_H
 
+#include "bg_options.h"
 #include "bg_types.h"
 
 #ifdef __cplusplus
@@ -22,20 +23,6 @@ extern "C" {
 #define BG_TABLE_ENTRIES 90
 /** Inputs that are summed in lanes at once: 64 * 127 fits the lane. */
 #define BG_LANE_INPUTS 64
-
-/* 1 for inner loops by hand where the processor has them, 0 for C alone; the integers are the same. */
-#if !defined(BG_ASSEMBLY)
-#define BG_ASSEMBLY 1
-#endif
-
-/* A loop in a function of its own keeps its registers; inlined into another loop it spills them. */
-#if defined(__GNUC__)
-#define BG_SEPARATE __attribute__((noinline))
-#define BG_INLINE inline __attribute__((always_inline))
-#else
-#define BG_SEPARATE
-#define BG_INLINE inline
-#endif
 
 /** Units of a gate up to a whole number of blocks of four rows. */
 static inline int32_t bg_padded(int32_t size) {

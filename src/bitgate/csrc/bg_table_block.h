@@ -89,6 +89,7 @@ BG_SEPARATE static void bg_fill_table(uint16_t *table, const int16_t *x) {
 /* Adds the entries that four rows name in groups tables, 0 to 8; a code is the byte offset of its entry. */
 static BG_INLINE void bg_add_block(const uint8_t *codes, const uint8_t *table, int32_t groups, uint32_t *sum) {
     uint32_t entry;
+#if !BG_SMALL
     if (groups >= 4) {
         BG_ADD_GROUP(0);
         BG_ADD_GROUP(1);
@@ -103,8 +104,15 @@ static BG_INLINE void bg_add_block(const uint8_t *codes, const uint8_t *table, i
         }
         codes += 16;
         table += 4 * BG_TABLE_BYTES;
-        groups -= 4;
     }
+    if (groups & 2) {
+        BG_ADD_GROUP(0);
+        BG_ADD_GROUP(1);
+        codes += 8;
+        table += 2 * BG_TABLE_BYTES;
+    }
+    groups &= 1;
+#endif
     for (; groups > 0; --groups) {
         BG_ADD_GROUP(0);
         codes += 4;
@@ -112,9 +120,9 @@ static BG_INLINE void bg_add_block(const uint8_t *codes, const uint8_t *table, i
     }
 }
 
-/* Adds to the sums of whole blocks of four rows. Codes: by four rows, by group, a byte per row. */
-BG_SEPARATE static void bg_add_rows(const uint8_t *codes, const uint8_t *table, uint32_t *sums, const uint32_t *end,
-                                    int32_t groups) {
+#if !BG_SMALL
+static BG_INLINE void bg_add_rows(const uint8_t *codes, const uint8_t *table, uint32_t *sums, const uint32_t *end,
+                                  int32_t groups) {
     for (; sums < end; sums += 4) {
         uint32_t sum[4] = {sums[0], sums[1], sums[2], sums[3]};
         bg_add_block(codes, table, groups, sum);
@@ -125,11 +133,24 @@ BG_SEPARATE static void bg_add_rows(const uint8_t *codes, const uint8_t *table, 
         codes += 4 * groups;
     }
 }
+#endif
 
-/* sums = sums * factors->old + added * factors->added + factors->offset, 0 to 8 groups. */
-BG_SEPARATE static void bg_rescale_rows(const uint8_t *codes, const uint8_t *table, uint32_t *sums,
-                                        const uint32_t *end, int32_t groups, const bg_factors *factors) {
-    uint32_t old = factors->old, added = factors->added, offset = factors->offset;
+/* Whole blocks of four rows. Codes: by four rows, by group, a byte per row; 0 to 8 groups. Without factors adds to the
+ * sums; with them sums = sums * factors->old + added * factors->added + factors->offset. */
+BG_SEPARATE static void bg_table_rows(const uint8_t *codes, const uint8_t *table, uint32_t *sums, const uint32_t *end,
+                                      int32_t groups, const bg_factors *factors) {
+    uint32_t old = 1, added = 1, offset = 0;
+    if (factors) {
+        old = factors->old;
+        added = factors->added;
+        offset = factors->offset;
+    }
+#if !BG_SMALL
+    if (!factors) {
+        bg_add_rows(codes, table, sums, end, groups);
+        return;
+    }
+#endif
     for (; sums < end; sums += 4) {
         uint32_t sum[4] = {0, 0, 0, 0};
         bg_add_block(codes, table, groups, sum);

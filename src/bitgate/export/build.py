@@ -155,20 +155,26 @@ def trace_program(
     """Like ``run_program``, for any model, with every state of every step."""
     lines = _run(binary, sequences, ["--trace", "--logits", *(["--codes"] if codes else [])])
     traces: list[ProgramTrace] = []
-    states: dict[tuple[str, int], list[list[str]]] = {}
+    states: dict[tuple[str, int], list[str]] = {}
     for line in lines:
-        kind, *values = line.split()
+        kind, _, rest = line.partition(" ")
         if kind in ("h", "c"):
-            states.setdefault((kind, int(values[0])), []).append(values[1:])
+            layer, _, row = rest.partition(" ")
+            states.setdefault((kind, int(layer)), []).append(row)
             continue
-        arrays = {key: np.array(rows, dtype=np.int32) for key, rows in states.items()}
+        arrays = {key: _integers(" ".join(rows)).reshape(len(rows), -1) for key, rows in states.items()}
         layers = range(len(arrays) // 2)
         h, c = (tuple(arrays[state, k] for k in layers) for state in "hc")
-        traces.append(ProgramTrace(h, c, np.array(values, dtype=np.int32)))
+        traces.append(ProgramTrace(h, c, _integers(rest)))
         states = {}
     if len(traces) != len(sequences):
         raise ToolError(f"{binary}: expected {len(sequences)} sequences, got {len(traces)}")
     return traces
+
+
+def _integers(text: str) -> NDArray[np.int32]:
+    # One call for many numbers: whole test parts have a hundred million.
+    return np.fromstring(text, dtype=np.int32, sep=" ")
 
 
 def _call(command: list[str], folder: Path) -> None:

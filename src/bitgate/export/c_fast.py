@@ -21,8 +21,10 @@ BLOCK = 4  # rows that are summed side by side
 LANE_INPUTS = 64  # that are summed in lanes at once
 LANE_GROUP = 8  # inputs of a row whose weights share a word
 TABLE_ENTRIES = 90
+MAX_TABLE_GROUPS = 8
+MIN_TABLE_GROUPS = 3
 TABLE_RAM_BYTES = 2500
-"""Tables of eight groups of inputs at a time where the whole model then needs no more RAM than this, otherwise four."""
+"""As many groups of inputs are tabulated at a time as the whole model needs no more RAM with, but at least three."""
 
 
 def check_kernels(frozen: FrozenModel, kernels: str) -> None:
@@ -72,8 +74,9 @@ def padded(size: int) -> int:
 def table_groups(frozen: FrozenModel) -> int:
     """Groups of four inputs whose tables exist at a time: more of them save passes over the sums, and cost RAM."""
     state = 2 * sum(layer.state_size for layer in frozen.flat_layers)
-    largest = max(2 * scratch_size(layer, "table", 8) for layer in frozen.flat_layers)
-    return 8 if state + largest <= TABLE_RAM_BYTES else 4
+    largest = max(2 * scratch_size(layer, "table", 0) for layer in frozen.flat_layers)
+    groups = (TABLE_RAM_BYTES - state - largest) // (2 * TABLE_ENTRIES)
+    return min(max(groups, MIN_TABLE_GROUPS), MAX_TABLE_GROUPS)
 
 
 def scratch_size(layer: FrozenLayer, kernels: Kernels, groups: int) -> int:

@@ -26,7 +26,7 @@ COUPLED_STEPS: dict[tuple[int, ...], str] = {
 """Those of a coupled LSTM by the levels of its gates, where these are usual; the file is named as the function."""
 
 _ALWAYS = ("bg_types.h", "bg_shift.h", "bg_rows.h", "bg_copy.h", "bg_model.h", "bg_model.c", "bg_input.h", "bg_input.c")
-_ACTIVATION = ("bg_activation.h", "bg_activation.c", "bg_smooth.h")
+_ACTIVATION = ("bg_activation.h", "bg_activation.c", "bg_smooth.h", "bg_options.h")
 _LAYERS = (*_ACTIVATION, "bg_scale.h", "bg_units.h", "bg_cells.h")
 _OWN = ("bg_layer.h", "bg_layer.c")
 _SHARED = ("bg_shared.h", "bg_shared.c")

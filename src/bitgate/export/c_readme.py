@@ -42,7 +42,8 @@ class names are printed.
 
 {needed}
 
-Symbols begin with `{name}_`, so that several models fit into one program; the `bg_*` files are linked once.
+{_options(kernels)}Symbols begin with `{name}_`, so that several models fit into one program; the `bg_*` files are
+linked once.
 
     #include "{name}.h"
 
@@ -57,6 +58,17 @@ Symbols begin with `{name}_`, so that several models fit into one program; the `
 
 Input codes are int16 within ±{limit}. A hidden state is a fraction of {limit + 1}.
 {_classes(frozen)}"""
+
+
+def _options(kernels: Kernels) -> str:
+    if kernels == "plain":
+        return ""
+    return """With `-O2` the kernels take the fewest instructions, with `-Os` the least code (so by
+default in Zephyr and Arduino).
+`-DBG_SMALL=0` and `-DBG_SMALL=1` choose by hand; `-DBG_ASSEMBLY=0` leaves out inner loops
+in assembly. The integers are the same.
+
+"""
 
 
 def _result(frozen: FrozenModel, name: str) -> str:

@@ -62,6 +62,7 @@ def verify(
     *,
     kernels: Kernels = "plain",
     optimize: str = "O2",
+    defines: Sequence[str] = (),
     directory: str | Path | None = None,
 ) -> Verification:
     """Exports, compiles and executes ``frozen`` for ``target`` and compares all it computes with the interpreter.
@@ -75,6 +76,7 @@ def verify(
         target: a name of ``targets.TARGETS``.
         kernels: as for ``c99``.
         optimize: optimization of the C compiler, such as ``O2`` or ``Os``.
+        defines: macros for the C compiler, such as ``BG_ASSEMBLY=0`` (docs/targets.md).
         directory: folder to export and build in, kept; a temporary one where None.
 
     Raises:
@@ -91,7 +93,7 @@ def verify(
     with tempfile.TemporaryDirectory(prefix="bitgate-verify-") as temporary:
         folder = Path(directory or temporary)
         export_c99(frozen, folder, kernels=kernels)
-        image = build_image(frozen, folder, chosen, kernels=kernels, optimize=optimize)
+        image = build_image(frozen, folder, chosen, kernels=kernels, optimize=optimize, defines=defines)
         execution = execute(image, frozen, codes)
     return summarize(frozen, image, execution, find_difference(reference(frozen, arrays), execution.traces))
 

@@ -76,6 +76,7 @@ class SequenceClassifier(nn.Module):
         forget_bias: initial bias of the forget gate (LSTM and QL-LSTM); drawn where None.
         bidirectional: whether layers also run from the end to the beginning.
         dropout: probability of dropout between recurrent layers.
+        state_bits: rounds the hidden states of an LSTM, as in ``LSTM``.
         device: device of the parameters.
         dtype: type of the parameters.
 
@@ -99,13 +100,15 @@ class SequenceClassifier(nn.Module):
         forget_bias: float | None = None,
         bidirectional: bool = False,
         dropout: float = 0.0,
+        state_bits: int | None = None,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
         own = _own_options(
-            cell, coupled=coupled, sharing=sharing, skip=skip, block_size=block_size, forget_bias=forget_bias
-        )
+            cell, coupled=coupled, sharing=sharing, skip=skip, block_size=block_size, forget_bias=forget_bias,
+            state_bits=state_bits,
+        )  # fmt: skip
         if not isinstance(hidden_sizes, Sequence) or not hidden_sizes:
             raise ArgumentError(f"hidden_sizes: {hidden_sizes!r}, expected the units of at least one layer")
         require_size("input_size", input_size)
@@ -175,6 +178,7 @@ def _own_options(
     skip: str | None,
     block_size: int,
     forget_bias: float | None,
+    state_bits: int | None,
 ) -> dict[str, Any]:
     """The arguments that not every cell has, for the cell.
 
@@ -191,10 +195,12 @@ def _own_options(
             raise ArgumentError(f"forget_bias: {forget_bias!r}, but cell={cell!r} has no forget gate")
     if cell != "ql_lstm" and skip not in ("auto", "none", None):
         raise ArgumentError(f"skip: {skip!r}, but cell={cell!r} has none; use cell='ql_lstm'")
+    if cell != "lstm" and state_bits is not None:
+        raise ArgumentError(f"state_bits: {state_bits}, but only cell='lstm' trains with rounded states; leave it out")
     if cell == "lstm":
         if sharing not in ("auto", "none"):
             raise ArgumentError(f"sharing: {sharing!r}, but cell='lstm' has none; use cell='ql_lstm'")
-        return {"coupled": coupled, "forget_bias": forget_bias}
+        return {"coupled": coupled, "forget_bias": forget_bias, "state_bits": state_bits}
     shared: dict[str, Any] = {"sharing": ("psug2" if cell == "ql_lstm" else "none") if sharing == "auto" else sharing}
     if cell != "ql_lstm":
         return shared

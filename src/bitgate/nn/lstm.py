@@ -1,12 +1,14 @@
 """LSTM: a drop-in for torch.nn.LSTM whose weights and gates may be discrete."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from bitgate.errors import ArgumentError
+from bitgate.nn.matrix import check_state_bits
 from bitgate.nn.recurrent import RecurrentModule
 from bitgate.weights import Weights
 
@@ -40,6 +42,8 @@ class LSTM(RecurrentModule):
         gates: level counts of the gates to discretize, for instance ``{"o": 2, "g": 2}``.
         coupled: whether ``f = 1 - i``.
         forget_bias: initial bias of the forget gate (its negative on a coupled cell's input gate); drawn where None.
+        state_bits: rounds hidden states to so many bits (8 to 16), as freezing does, so that training learns to live
+            with them; the gradient passes as if they were not rounded.
 
     Raises:
         ArgumentError: an argument out of range.
@@ -62,6 +66,7 @@ class LSTM(RecurrentModule):
         gates: Mapping[str, int] | None = None,
         coupled: bool = False,
         forget_bias: float | None = None,
+        state_bits: int | None = None,
     ) -> None:
         super().__init__(
             "coupled_lstm" if coupled else "lstm",
@@ -79,6 +84,7 @@ class LSTM(RecurrentModule):
             gates=gates,
             forget_bias=forget_bias,
         )
+        self.recurrence = replace(self.recurrence, state_bits=check_state_bits(state_bits))
 
     def forward(
         self,
@@ -105,6 +111,11 @@ class LSTM(RecurrentModule):
         found = self._run(input, lengths, None if hx is None else tuple(hx))
         assert found.c is not None  # an LSTM has a cell state
         return found.output, (found.h, found.c)
+
+    def extra_repr(self) -> str:
+        """Arguments that differ from their defaults."""
+        bits = self.recurrence.state_bits
+        return super().extra_repr() + ("" if bits is None else f", state_bits={bits}")
 
     def _state_sizes(self) -> tuple[int, ...]:
         return self.output_size, self.hidden_size

@@ -45,6 +45,17 @@ def initial_log_scale(fan_in: int) -> float:
     return math.log(2 / math.sqrt(fan_in))
 
 
+def check_state_bits(state_bits: int | None) -> int | None:
+    """Returns ``state_bits``.
+
+    Raises:
+        ArgumentError: neither None nor an integer from 8 to 16.
+    """
+    if state_bits is not None and (type(state_bits) is not int or not 8 <= state_bits <= 16):
+        raise ArgumentError(f"state_bits: {state_bits!r}, expected 8 to 16, or None for states that are not rounded")
+    return state_bits
+
+
 def require_size(name: str, value: int, minimum: int = 1) -> int:
     """Returns ``value``.
 

@@ -56,8 +56,9 @@ def run(
     *tensors, noise = (_widen(tensor) for tensor in given)
     keep = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
     sharing, skip = list(recurrence.sharing or ()), encode_skip(recurrence.skip)
+    bits = recurrence.state_bits or 0
     output, h_n, c_n, anchor_n, *_ = recurrent_layer(
-        *tensors, noise, position, lengths, recurrence.cell, list(recurrence.gates), sharing, skip, keep
+        *tensors, noise, position, lengths, recurrence.cell, list(recurrence.gates), sharing, skip, bits, keep
     )
     return LoopResult(
         output.to(x.dtype),

@@ -137,14 +137,14 @@ def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]
     outputs, _, _, _, *saved = output
     given = (x, h, c, w_ih, w_hh, v_ih, v_hh, gate_scale, bias, alpha, anchor, position, lengths)
     ctx.save_for_backward(*given, outputs, *saved)
-    ctx.options = options
+    ctx.options = options[:4]  # rounding of states is the identity on the way back
     ctx.set_materialize_grads(False)
 
 
 def _backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
     needs = [bool(need) for need in ctx.needs_input_grad[:12]]
     found = recurrent_layer_backward(*grads[:4], *ctx.saved_tensors, *ctx.options, needs)
-    return *(grad if need else None for grad, need in zip(found, needs, strict=True)), *[None] * 8
+    return *(grad if need else None for grad, need in zip(found, needs, strict=True)), *[None] * 9
 
 
 recurrent_layer.register_autograd(_backward, setup_context=_setup_context)

@@ -97,6 +97,7 @@ class Call:
             raise ShapeError(f"x: expected float32 or float64 on the CPU, got {x.dtype} on {x.device}")
         self.kind, self.dtype = kind, x.dtype
         self.steps, self.batch, self.inputs = x.shape
+        self._state_unit = 2.0 ** (kind.state_bits - 1) if kind.state_bits else 0.0
         self.hidden, self.padded = hidden, padded_size(hidden, x.dtype)
         self.rows, self.gate_rows = kind.n_projections * hidden, kind.n_gates * hidden
         self._kept: list[Tensor] = []
@@ -174,6 +175,7 @@ class Call:
             self.address("position", arrays.get("position"), B, dtype=torch.int64),
             self.address("anchor_0", arrays.get("anchor_0"), B, Hp),
             self.address("shared", kept.get("shared"), T, B, P, Hp),
+            self._state_unit,
         )
 
     def forward(self, layer: tuple[Any, ...], *addresses: int) -> None:

@@ -3,6 +3,8 @@
 Buffers are padded to ``Hp`` units (csrc/bg_train.h), results are not.
 """
 
+from dataclasses import replace
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -130,16 +132,17 @@ def recurrent_layer(
     levels: list[int],
     sharing: list[int],
     skip: list[int],
+    state_bits: int,
     keep: bool,
 ) -> _Forward:
     """Output, h, c, anchor, and what the backward pass reads (csrc/bg_train.h), by the names in ``_KEPT``.
 
     With variances ``v_ih`` and ``v_hh`` and ``noise`` ``(T, B, A * H)``, ``w_ih`` and ``w_hh`` are means (lr-trick).
     ``sharing`` is empty or has the projection of each gate, ``skip`` is ``encode_skip``'s; ``alpha`` has a value
-    for every unit.
+    for every unit; ``state_bits`` rounds hidden states, 0 does not.
     """
     check_random(v_ih, v_hh, noise)
-    call = Call(decode(cell, levels, sharing, skip), x, h.shape[1])
+    call = Call(replace(decode(cell, levels, sharing, skip), state_bits=state_bits or None), x, h.shape[1])
     T, B, H, Hp = call.steps, call.batch, call.hidden, call.padded
     arrays = read_arrays(H, w_hh, v_hh, h, c, gate_scale, bias_ih, alpha, anchor, position, lengths)
     x, output = x.contiguous(), x.new_empty(T, B, Hp)
@@ -180,6 +183,7 @@ def _(
     levels: list[int],
     sharing: list[int],
     skip: list[int],
+    state_bits: int,
     keep: bool,
 ) -> _Forward:
     hidden = w_hh.shape[1]

@@ -64,6 +64,7 @@ class Recurrence:
     gates: GateLevels
     sharing: tuple[int, ...] | None = None  # projection of each gate; None: each gate has its own, without gate_scale
     skip: Skip | None = None
+    state_bits: int | None = None  # hidden states are rounded to so many bits, as freezing does (LSTM family)
 
     @property
     def n_gates(self) -> int:

@@ -55,6 +55,9 @@ def run(
         if end is not None and anchor is not None:
             assert params.skip_scale is not None
             new_h = torch.where(end, new_h + params.skip_scale * anchor, new_h)
+        if recurrence.state_bits is not None:
+            new_h = round_states(new_h, recurrence.state_bits)
+        if end is not None and anchor is not None:
             anchor = torch.where(end if lives is None else end & lives, new_h, anchor)
         h = new_h if lives is None else torch.where(lives, new_h, h)
         c = new_c if lives is None or c is None or new_c is None else torch.where(lives, new_c, c)
@@ -68,6 +71,13 @@ def _block_ends(recurrence: Recurrence, position: Tensor | None, T: int, device:
         return [None] * T
     ends = (position.cpu() + torch.arange(1, T + 1).unsqueeze(1)) % recurrence.skip.block_size == 0
     return [end.unsqueeze(1).to(device) if has_any else None for end, has_any in zip(ends, ends.any(1), strict=True)]
+
+
+def round_states(h: Tensor, bits: int) -> Tensor:
+    """Hidden states as the codes of ``bits`` bits that freezing makes of them; the gradient passes as if unrounded."""
+    unit = 1 << (bits - 1)
+    rounded = (h.detach() * unit).round().clamp(1 - unit, unit - 1) / unit
+    return rounded + (h - h.detach())
 
 
 def product(x: Tensor, weight: Matrix, bias: Tensor | None) -> Matrix:

@@ -19,6 +19,8 @@ def refusal(recurrence: Recurrence, params: LayerParameters) -> str | None:
     """Why this backend cannot run the problem; None if it can."""
     if not recurrence.is_smooth:
         return "it has no staircase gates"
+    if recurrence.state_bits is not None:
+        return "it does not round states (state_bits)"
     if params.is_random:
         return "it cannot draw pre-activations (lr-trick)"
     if recurrence.skip is not None:

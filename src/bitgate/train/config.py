@@ -7,6 +7,7 @@ from typing import Literal, get_args, get_origin, get_type_hints
 
 from bitgate.errors import ArgumentError
 from bitgate.nn import ClassifierCell
+from bitgate.nn.matrix import check_state_bits
 from bitgate.train.schedules import Schedule, ScheduleKind
 from bitgate.weights import BINARY, TERNARY, Categorical, Continuous, Gaussian, Quantized, Weights, uniform_levels
 
@@ -44,6 +45,7 @@ class FitConfig:
         method: r (reparametrization), lr (local reparametrization) or qat; of no effect on continuous weights.
         gates: level counts of gates to discretize, such as o=2,g=2; in YAML {o: 2, g: 2}.
         dropout: dropout between recurrent layers.
+        state_bits: train with hidden states rounded to so many bits, for a model to be frozen with few (LSTM).
         temperature: of the Gumbel-Softmax relaxation (method r), at the start.
         temperature_end: temperature in the last epoch, for schedules that move.
         temperature_schedule: constant, exponential or cosine.
@@ -93,6 +95,7 @@ class FitConfig:
     method: Method = "r"
     gates: dict[str, int] = field(default_factory=dict)
     dropout: float = 0.0
+    state_bits: int | None = None
     temperature: float = 1.0
     temperature_end: float = 1.0
     temperature_schedule: ScheduleKind = "constant"
@@ -143,6 +146,9 @@ class FitConfig:
             raise ArgumentError(f"learning_rate: {self.learning_rate}, expected a positive number")
         if self.name is not None and not re.fullmatch(r"[\w.=+-]+", self.name):
             raise ArgumentError(f"name: {self.name!r}, expected letters, digits, '.', '_', '-', '=' and '+' only")
+        check_state_bits(self.state_bits)
+        if self.state_bits is not None and self.cell != "lstm":
+            raise ArgumentError(f"state_bits: {self.state_bits}, but only an LSTM can be trained with rounded states")
         if self.validate_every > self.epochs:
             raise ArgumentError(f"validate_every: {self.validate_every}, expected at most epochs={self.epochs}")
         if not 0 <= self.distill_weight <= 1:

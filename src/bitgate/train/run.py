@@ -116,6 +116,7 @@ def build_model(config: FitConfig, dataset: Dataset | Corpus) -> "Classifier | L
         "forget_bias": config.forget_bias,
         "bidirectional": config.bidirectional,
         "dropout": config.dropout,
+        "state_bits": config.state_bits,
     }
     size = dataset.vocabulary_size
     if isinstance(dataset, Corpus):

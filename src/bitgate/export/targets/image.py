@@ -1,6 +1,7 @@
 """Building: an exported folder becomes the linked image of a target."""
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +48,7 @@ def build_image(
     name: str = "model",
     kernels: Kernels = "plain",
     optimize: str = "O2",
+    defines: Sequence[str] = (),
 ) -> Image:
     """Compiles and links the export in ``folder``; bg_quantize and the example are part of the host's image only.
 
@@ -57,18 +59,20 @@ def build_image(
         name: prefix given to ``c99``.
         kernels: those given to ``c99``.
         optimize: optimization of the compiler, such as ``O2``.
+        defines: macros for the compiler, such as ``BG_ASSEMBLY=0``.
 
     Raises:
         ToolError: a compiler is missing or fails.
     """
+    macros = [f"-D{define}" for define in defines]
     output = folder / "build"
     shutil.rmtree(output, ignore_errors=True)
     output.mkdir()
     if target.emulator == "native":
-        return _native(folder, output, target, name, kernels, optimize)
+        return _native(folder, output, target, name, kernels, [f"-{optimize}", *macros])
     freestanding.write_support(output)
     sources = [str(path.resolve()) for path in model_sources(folder) if not _optional(path)]
-    options = ["-std=c99", f"-{optimize}", *target.flags]
+    options = ["-std=c99", f"-{optimize}", *macros, *target.flags]
     roots = [*ROOTS, *([READOUT_ROOT] if frozen.readout is not None else []), f"{name}_params"]
     image = output / ("image.wasm" if target.emulator == "wasmtime" else "image.elf")
     link = freestanding.wasm_options(roots) if target.emulator == "wasmtime" else freestanding.elf_options(roots)
@@ -83,10 +87,10 @@ def _optional(path: Path) -> bool:
     return path.name == "bg_input.c" or path.name.endswith("_names.c")
 
 
-def _native(folder: Path, output: Path, target: Target, name: str, kernels: Kernels, optimize: str) -> Image:
+def _native(folder: Path, output: Path, target: Target, name: str, kernels: Kernels, flags: Sequence[str]) -> Image:
     compiler = find_compiler()
-    binary = compile_host(folder, compiler, flags=[f"-{optimize}"])
+    binary = compile_host(folder, compiler, flags=flags)
     moved = binary.replace(output / binary.name)
-    sizes = code_bytes(compile_objects(folder, output, compiler, flags=[f"-{optimize}"]))
-    told = f"{compiler_version(compiler)} -std=c99 -{optimize}"
+    sizes = code_bytes(compile_objects(folder, output, compiler, flags=flags))
+    told = f"{compiler_version(compiler)} -std=c99 {' '.join(flags)}"
     return Image(target, moved, name, kernels, told, sizes.text, sizes.rodata, sizes.data + sizes.bss)

@@ -47,6 +47,7 @@ typedef struct {
     void *extra;                           /* (T, B, Hp) tanh(c); for a GRU the hidden state's part of n */
     void *ratios;                          /* (T, B, A, Hp) d preact / d variance, NULL for plain weights */
     void *shared;                          /* (T, B, P, Hp) u, of gates that share, likewise */
+    double state_unit;                     /* outputs are whole numbers of 1 / unit below 1; 0: any (and for a GRU) */
 } bg_train_layer;
 
 typedef struct {

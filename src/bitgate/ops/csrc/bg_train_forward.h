@@ -140,6 +140,18 @@ INLINE vec keep_gate(const bg_train_layer *l, const step_view *s, int64_t at, in
     return value;
 }
 
+/* As freezing rounds hidden states (ops/reference.py); the backward pass takes it for the identity. */
+INLINE vec round_state(const bg_train_layer *l, vec h) {
+    const real unit = (real)l->state_unit;
+    if (unit == 0) {
+        return h;
+    }
+    h = h * unit + MAGIC; /* the nearest whole number, even between two */
+    h -= MAGIC;
+    h = choose(h > unit - 1, splat(unit - 1), choose(h < 1 - unit, splat(1 - unit), h));
+    return h / unit;
+}
+
 INLINE void lstm_end(const bg_train_layer *l, const step_view *s, int64_t row, const vec *acc, int is_coupled) {
     int64_t at = row * l->padded + s->unit, gates_at = row * (4 - is_coupled) * l->padded + s->unit;
     vec i = keep_gate(l, s, gates_at, 0, acc[0], 0);
@@ -153,7 +165,7 @@ INLINE void lstm_end(const bg_train_layer *l, const step_view *s, int64_t row, c
         h = add_skip(l, s->unit, h, f, s->h + at, ends ? s->anchor + at : NULL);
     }
     store(s->c + at, c);
-    store(s->output + at, h);
+    store(s->output + at, round_state(l, h));
     if (s->cells) {
         store(s->cells + at, c);
     }

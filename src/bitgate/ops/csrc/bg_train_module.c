@@ -10,16 +10,16 @@ static const void *pointer(address a) { return (const void *)(uintptr_t)a; }
 
 /* (cell, T, B, I, H, Hp, levels of 4, edges of 4, lengths, w_hh, v_hh, h_0, c_0, output, gates, slopes, cells, extra,
  * ratios, P, sharing of 4, skip, block, gate_scale, bias, alpha, position, anchor_0,
- * shared) */
+ * shared, state_unit) */
 static int read_layer(PyObject *tuple, bg_train_layer *l) {
     long long sizes[5], block;
     address e[4], a[11], b[6];
-    const char *format = "iLLLLL(iiii)(KKKK)KKKKKKKKKKKi(iiii)iLKKKKKK";
+    const char *format = "iLLLLL(iiii)(KKKK)KKKKKKKKKKKi(iiii)iLKKKKKKd";
     if (!PyArg_ParseTuple(tuple, format, &l->cell, &sizes[0], &sizes[1], &sizes[2], &sizes[3],
                           &sizes[4], &l->levels[0], &l->levels[1], &l->levels[2], &l->levels[3], &e[0], &e[1], &e[2],
                           &e[3], &a[0], &a[1], &a[2], &a[3], &a[4], &a[5], &a[6], &a[7], &a[8], &a[9], &a[10],
                           &l->projections, &l->sharing[0], &l->sharing[1], &l->sharing[2], &l->sharing[3], &l->skip,
-                          &block, &b[0], &b[1], &b[2], &b[3], &b[4], &b[5])) {
+                          &block, &b[0], &b[1], &b[2], &b[3], &b[4], &b[5], &l->state_unit)) {
         return 0;
     }
     l->block = block, l->gate_scale = pointer(b[0]), l->bias = pointer(b[1]), l->alpha = pointer(b[2]);

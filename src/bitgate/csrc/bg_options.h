@@ -1,0 +1,31 @@
+/**
+ * @file bg_options.h
+ * @brief What a compiler's options may choose: the integers are the same under all of them.
+ */
+#ifndef BG_OPTIONS_H
+#define BG_OPTIONS_H
+
+/* 1 for inner loops by hand where the processor has them, 0 for C alone; the integers are the same. */
+#if !defined(BG_ASSEMBLY)
+#define BG_ASSEMBLY 1
+#endif
+
+/* A loop in a function of its own keeps its registers; inlined into another loop it spills them. */
+#if defined(__GNUC__)
+#define BG_SEPARATE __attribute__((noinline))
+#define BG_INLINE inline __attribute__((always_inline))
+#else
+#define BG_SEPARATE
+#define BG_INLINE inline
+#endif
+
+/* 1 for less code in the fast kernels, 0 for fewer instructions. With DSP instructions they are small anyway. */
+#if !defined(BG_SMALL)
+#if defined(__OPTIMIZE_SIZE__) && !defined(__ARM_FEATURE_DSP)
+#define BG_SMALL 1
+#else
+#define BG_SMALL 0
+#endif
+#endif
+
+#endif
