@@ -204,6 +204,7 @@ def parameters(dtype: torch.dtype = torch.float32, **more: Any) -> LayerParamete
         (SMOOTH, parameters(w_hr=torch.zeros(1, 2)), "no projection"),
         (Recurrence("lstm", (0,) * 4, sharing=(0, 0, 1, 0)), parameters(), "no shared projections"),
         (Recurrence("lstm", (0,) * 4, skip=Skip("block", 2)), parameters(), "no additive skip"),
+        (Recurrence("lstm", (0,) * 4, state_bits=8), parameters(), "it does not round states"),
     ],
 )
 def test_what_it_cannot_run_is_refused(recurrence: Recurrence, params: LayerParameters, why: str) -> None:

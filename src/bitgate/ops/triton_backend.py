@@ -28,6 +28,8 @@ def refusal(recurrence: Recurrence, params: LayerParameters) -> str | None:
         return "it has no shared projections"
     if recurrence.skip is not None:
         return "it has no additive skip"
+    if recurrence.state_bits is not None:
+        return "it does not round states (state_bits)"
     if params.w_hr is not None:
         return "it has no projection (proj_size)"
     if weight.dtype not in DTYPES:
