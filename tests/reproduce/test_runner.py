@@ -15,7 +15,7 @@ from bitgate.reproduce import Results, load_grid, run_grid
 from bitgate.reproduce.trial import run_trial
 from bitgate.train import fit
 
-UNEQUAL = ("commit", "seconds")
+UNEQUAL = ("commit", "seconds", "step_us")
 
 
 def rows_of(grid):
