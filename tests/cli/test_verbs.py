@@ -2,17 +2,20 @@
 
 import csv
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
 
 from bitgate import load
+from bitgate.cli.fit import PRESETS
 from bitgate.cli.parser import normalize
 from bitgate.data import load_dataset
 from bitgate.export import compile_host, run_program
 from bitgate.train import Run
 from tests.cli.conftest import TINY
+from tests.cli.test_errors import refused
 from tests.train.tiny import CLASSES, PER_PART
 
 PAPER = [
@@ -41,6 +44,22 @@ PAPER = [
 )
 def test_lists_and_mappings_are_written_without_brackets(written, parsed):
     assert normalize(written.split()) == [word.replace(":_", ": ").replace(",_", ", ") for word in parsed.split()]
+
+
+def test_a_preset_gives_options_that_flags_override(bitgate, digits_file, tmp_path):
+    flags = ("--hidden-sizes", "4", "--epochs", 1, "--teachers", 1, "--teacher-epochs", 1, "--distill-weight", "0.2")
+    answer = bitgate(
+        "fit", "--preset", "best", "--data", digits_file, "--runs-dir", tmp_path, "--name", "p", *flags, "--json"
+    )
+    config = Run(tmp_path / "p").read_config()
+    preset = yaml.safe_load(Path(str(PRESETS["best"])).read_text())
+    assert answer.code == 0
+    assert {name: getattr(config, name) for name in ("weights", "method", "dropout")} == {
+        name: preset[name] for name in ("weights", "method", "dropout")
+    }
+    assert (config.teachers, config.distill_weight) == (1, 0.2)
+    assert (tmp_path / "p" / "teacher-0" / "result.json").is_file()
+    refused(bitgate("fit", "--preset=bets", "--data", digits_file), "preset: 'bets'", "did you mean best")
 
 
 def test_fit_writes_a_run_and_tells_where(run_folder):

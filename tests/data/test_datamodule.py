@@ -36,6 +36,17 @@ def test_batch_is_padded_to_its_longest(resident_bytes):
     np.testing.assert_array_equal(y.numpy(), sequences.labels[chosen])
 
 
+def test_targets_are_those_of_the_sequences_of_the_batch():
+    sequences = random_sequences()
+    targets = torch.arange(2.0 * len(sequences)).reshape(-1, 2)
+    chosen = np.array([5, 2, 9])
+    *batch, found = PaddedBatches(sequences, targets=targets)[chosen]
+    assert len(batch) == 3
+    assert torch.equal(found, torch.tensor([[10.0, 11.0], [4.0, 5.0], [18.0, 19.0]]))
+    with pytest.raises(ArgumentError, match=f"targets: 1 rows, expected one for each of {len(sequences)}"):
+        PaddedBatches(sequences, targets=targets[:1])
+
+
 @pytest.mark.parametrize("bucket", [True, False])
 def test_an_epoch_holds_every_sequence_once_and_keeps_the_small_batch(dataset, bucket):
     loader = SequenceDataModule(dataset, 64, bucket=bucket).train_dataloader()

@@ -57,6 +57,21 @@ def test_damaged_grids_are_refused_by_file_and_reason(grid_file, old, new, reaso
     assert reason in str(refused.value)
 
 
+def test_options_of_another_grid_come_first(grid_file):
+    other = grid_file.with_name("other.yaml")
+    other.write_text(
+        "title: Other\ntrials: 1\noptions_of: digits\noptions:\n  - {when: {method: qat}, set: {epochs: 7}}\n"
+        "cells:\n  - {name: same, method: r}\n  - {name: longer, method: qat}\n"
+    )
+    qat, r = load_grid(grid_file).cells
+    same, longer = load_grid(other).cells
+    assert same.identity == r.identity, "equal options are one experiment"
+    assert longer.options == {**qat.options, "epochs": 7}
+    other.write_text(other.read_text().replace("options_of: digits", "options_of: letters"))
+    with pytest.raises(FormatError, match=r"options_of: 'letters', but there is no letters.yaml"):
+        load_grid(other)
+
+
 def test_parts_of_a_grid(grid_file, digits):
     grid = load_grid(grid_file)
     assert [cell.name for cell in grid.only(names=["qa"]).cells] == ["qat"]

@@ -9,6 +9,7 @@ import torch
 from bitgate.errors import ArgumentError
 from bitgate.nn import Linear
 from bitgate.train import free_energy
+from bitgate.train.objective import distillation
 from bitgate.weights import TERNARY, Categorical, Gaussian, Quantized
 
 LOGITS = torch.tensor([[2.0, 0.0, -1.0], [0.0, 0.5, 0.0]], dtype=torch.float64)
@@ -79,3 +80,18 @@ def test_terms_that_the_weights_lack_are_refused(weights):
         free_energy(LOGITS, LABELS, model, n_examples=10, kl_weight=1.0)
     with pytest.raises(ArgumentError, match="entropy_weight: this model has no categorical weights"):
         free_energy(LOGITS, LABELS, model, n_examples=10, entropy_weight=1.0)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 3.0])
+def test_distillation_by_hand(temperature):
+    targets = np.array([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6]])
+    z = LOGITS.numpy() / temperature
+    log_probs = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
+    expected = temperature**2 * float((targets * (np.log(targets) - log_probs)).sum(axis=1).mean())
+    assert distillation(LOGITS, torch.from_numpy(targets), temperature).item() == pytest.approx(expected, rel=1e-12)
+
+
+def test_distillation_ends_where_the_predictions_are_the_targets():
+    targets = (LOGITS / 2).softmax(dim=-1)
+    assert distillation(LOGITS, targets, 2.0).item() == pytest.approx(0, abs=1e-12)
+    assert distillation(LOGITS, targets, 1.0).item() > 0.01

@@ -15,7 +15,7 @@ from bitgate.data.batches import LengthBatches, TrainBatches, check_batch_size
 from bitgate.data.sequences import Dataset, Sequences
 from bitgate.errors import ArgumentError
 
-Batch: TypeAlias = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+Batch: TypeAlias = tuple[torch.Tensor, ...]  # x, lengths, labels, and targets where there are some
 
 _RESIDENT_BYTES = 2**30
 
@@ -29,14 +29,19 @@ class PaddedBatches(data.Dataset[Batch]):
     """Sequences addressed by a whole batch of indices at a time.
 
     Item ``indices`` (B,) is x (B, longest of the batch, I) float32 with zeros behind each end, lengths (B,)
-    int64 and labels (B,) int64. A part of up to ``resident_bytes`` when padded is padded once and then only
-    gathered from; a larger one is padded batch by batch.
+    int64, labels (B,) int64, and rows of ``targets`` (N, classes) where given. A part of up to ``resident_bytes``
+    when padded is padded once and then only gathered from; a larger one is padded batch by batch.
     """
 
-    def __init__(self, sequences: Sequences, resident_bytes: int = _RESIDENT_BYTES) -> None:
+    def __init__(
+        self, sequences: Sequences, resident_bytes: int = _RESIDENT_BYTES, targets: torch.Tensor | None = None
+    ) -> None:
         if sequences.labels is None:
             raise ArgumentError("sequences.labels is None: batches to learn from need labels")
+        if targets is not None and len(targets) != len(sequences):
+            raise ArgumentError(f"targets: {len(targets)} rows, expected one for each of {len(sequences)} sequences")
         self._sequences = sequences
+        self._targets = targets
         self._length = torch.from_numpy(sequences.length)
         self._labels = torch.from_numpy(sequences.labels)
         size = len(sequences) * int(sequences.length.max()) * sequences.input_size * 4
@@ -49,7 +54,8 @@ class PaddedBatches(data.Dataset[Batch]):
             x = torch.from_numpy(self._sequences.padded(indices)[0])
         else:
             x = self._resident[:, : int(length.max())].index_select(0, chosen)
-        return x, length, self._labels[chosen]
+        batch = (x, length, self._labels[chosen])
+        return batch if self._targets is None else (*batch, self._targets[chosen])
 
 
 class SequenceDataModule(lightning.LightningDataModule):
@@ -65,13 +71,21 @@ class SequenceDataModule(lightning.LightningDataModule):
         seed: of the training order.
         bucket: batch similar lengths together.
         eval_batch_size: sequences per validation or test batch.
+        targets: what else to learn from, ``(N, classes)`` probabilities of the training part; in its batches alone.
 
     Raises:
         ArgumentError: a batch size below 1 or a negative seed.
     """
 
     def __init__(
-        self, dataset: Dataset, batch_size: int = 64, seed: int = 0, *, bucket: bool = True, eval_batch_size: int = 512
+        self,
+        dataset: Dataset,
+        batch_size: int = 64,
+        seed: int = 0,
+        *,
+        bucket: bool = True,
+        eval_batch_size: int = 512,
+        targets: torch.Tensor | None = None,
     ) -> None:
         super().__init__()
         check_batch_size(batch_size)
@@ -83,6 +97,7 @@ class SequenceDataModule(lightning.LightningDataModule):
         self.seed = seed
         self.bucket = bucket
         self.eval_batch_size = eval_batch_size
+        self.targets = targets
 
     def train_dataloader(self) -> data.DataLoader[Batch]:
         """Training batches; their order follows from the seed and the epoch alone."""
@@ -92,7 +107,7 @@ class SequenceDataModule(lightning.LightningDataModule):
         batches = TrainBatches(
             part.length, self.batch_size, self.seed, bucket=self.bucket, rank=rank, world_size=world_size
         )
-        return _loader(part, batches)
+        return _loader(part, batches, self.targets)
 
     def val_dataloader(self) -> data.DataLoader[Batch]:
         """Validation batches, the shortest sequences first."""
@@ -103,10 +118,11 @@ class SequenceDataModule(lightning.LightningDataModule):
         return _loader(self.dataset.test, LengthBatches(self.dataset.test.length, self.eval_batch_size))
 
 
-def _loader(part: Sequences, batches: _IndexBatches) -> data.DataLoader[Batch]:
+def _loader(part: Sequences, batches: _IndexBatches, targets: torch.Tensor | None = None) -> data.DataLoader[Batch]:
     # batch_size=None: the sampler names whole batches. The default collation would copy every tensor again.
     # Worker processes would cost more than a batch does.
-    return data.DataLoader(PaddedBatches(part), sampler=batches, batch_size=None, num_workers=0, collate_fn=_unchanged)
+    padded = PaddedBatches(part, targets=targets)
+    return data.DataLoader(padded, sampler=batches, batch_size=None, num_workers=0, collate_fn=_unchanged)
 
 
 def _unchanged(batch: Any) -> Any:

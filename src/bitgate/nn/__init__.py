@@ -6,7 +6,14 @@ from bitgate.nn.count import BitCount, count_bits
 from bitgate.nn.gru import GRU
 from bitgate.nn.linear import Linear
 from bitgate.nn.lstm import LSTM
-from bitgate.nn.posterior import distributions, fix_weights, kl_divergence, mean_entropy_bits, set_temperature
+from bitgate.nn.posterior import (
+    distributions,
+    fix_weights,
+    kl_divergence,
+    mean_entropy_bits,
+    set_temperature,
+    set_trick,
+)
 
 __all__ = [
     "GRU",
@@ -22,5 +29,6 @@ __all__ = [
     "kl_divergence",
     "mean_entropy_bits",
     "set_temperature",
+    "set_trick",
     "to_torch",
 ]

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from bitgate.errors import ArgumentError
 from bitgate.weights import CategoricalWeights, FixedWeights, WeightDistribution
+from bitgate.weights.distribution import Trick
 
 M = TypeVar("M", bound=nn.Module)
 Mode = Literal["map", "sample"]
@@ -60,6 +61,12 @@ def mean_entropy_bits(model: nn.Module) -> Tensor | None:
     """Mean entropy of the categorical weights in bits ([DLSTM] Fig. 3); None if there are none."""
     entropies = [d.entropy_bits().flatten() for d in distributions(model) if isinstance(d, CategoricalWeights)]
     return torch.cat(entropies).mean() if entropies else None
+
+
+def set_trick(model: nn.Module, trick: Trick) -> None:
+    """Sets how the random weights are trained from now on: "r" or "lr"."""
+    for distribution in distributions(model):
+        distribution.trick = trick
 
 
 def set_temperature(model: nn.Module, temperature: float) -> None:

@@ -23,6 +23,7 @@ class Comparison:
     std: float | None
     trials: int
     core_hours: float
+    bits: int | None = None
 
     @property
     def difference(self) -> float | None:
@@ -72,8 +73,8 @@ def _compare_cell(cell: Cell, results: Results) -> Iterable[Comparison]:
         if values:
             mean, std = cell.published.get(metric, (None, None))
             spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
-            ours = float(np.mean(values))
-            yield Comparison(cell.name, cell.data, metric, mean, std, ours, spread, len(values), hours)
+            ours, bits = float(np.mean(values)), rows[0].get("bits")
+            yield Comparison(cell.name, cell.data, metric, mean, std, ours, spread, len(values), hours, bits)
 
 
 def _interval(mean: float, std: float | None) -> str:

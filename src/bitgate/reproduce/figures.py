@@ -117,6 +117,27 @@ def _entropy(grid: Grid, results: Results) -> Figure:
     return _finish(figure, left, grid.title)
 
 
+def _bits(grid: Grid, results: Results) -> Figure:
+    """Accuracy against bits, a panel for each data set, a line for each kind of weights."""
+    panels = list(dict.fromkeys(cell.data for cell in grid.cells))
+    figure = Figure(figsize=(4.2 * len(panels), 3.8), layout="constrained")
+    found = [c for c in compare(grid, results) if c.metric == "map" and c.bits]
+    weights = {cell.name: str(cell.options["weights"]) for cell in grid.cells}
+    for axis, data in zip(np.atleast_1d(figure.subplots(1, len(panels))), panels, strict=True):
+        for kind, color in zip(dict.fromkeys(weights.values()), _COLORS, strict=False):
+            line = sorted(
+                (c.bits or 0, c.mean, c.std or 0.0) for c in found if (c.data, weights[c.cell]) == (data, kind)
+            )
+            if line:
+                x, y, error = zip(*line, strict=True)
+                axis.errorbar(x, y, yerr=error, marker="o", markersize=4, capsize=2, label=kind, color=color)
+        axis.set_xscale("log")
+        axis.set_xlabel("bits of weights and biases")
+        axis.set_ylabel("test accuracy (MAP), %")
+        _finish(figure, axis, data)
+    return figure
+
+
 def _is(cell: Cell, **options: object) -> bool:
     return all(cell.options.get(name) == value for name, value in options.items())
 
@@ -136,5 +157,6 @@ FIGURES: dict[str, Callable[[Grid, Results], Figure]] = {
     "gates": _gates,
     "temperature": _temperature,
     "entropy": _entropy,
+    "bits": _bits,
 }
 """Kinds of figures that a grid may ask for."""

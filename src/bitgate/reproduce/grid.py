@@ -72,7 +72,7 @@ class Grid:
     trials: int
     cells: tuple[Cell, ...]
     path: Path
-    figure: Literal["table", "gates", "temperature", "entropy"] = "table"
+    figure: Literal["table", "gates", "temperature", "entropy", "bits"] = "table"
 
     @property
     def results_file(self) -> Path:
@@ -130,14 +130,16 @@ def load_grid(path: Path) -> Grid:
 
     The file has ``title``, ``trials``, maybe ``figure``, maybe ``options`` (a list of ``{when: {...}, set: {...}}``;
     a rule without ``when`` is for all cells, later rules override earlier ones) and ``cells``: each a mapping of
-    options with a ``name`` and maybe ``published``.
+    options with a ``name`` and maybe ``published``. ``options_of: table1`` puts the rules of ``table1.yaml``, in the
+    same folder, before its own, so that equal cells are the same experiment.
 
     Raises:
         FormatError: the file is no grid, an option does not exist, or two cells share a name.
     """
     try:
         text = yaml.safe_load(path.read_text())
-        cells = tuple(_cell(entry, text.get("options", [])) for entry in text["cells"])
+        rules = [*_rules_of(path.parent, text.get("options_of")), *text.get("options", [])]
+        cells = tuple(_cell(entry, rules) for entry in text["cells"])
         figure = text.get("figure", "table")
         if figure not in (kinds := get_args(Grid.__annotations__["figure"])):
             raise ArgumentError(f"figure: {figure!r}, expected one of {', '.join(kinds)}")
@@ -150,6 +152,16 @@ def load_grid(path: Path) -> Grid:
     except (ArgumentError, KeyError, TypeError, AttributeError, ValueError, yaml.YAMLError) as error:
         raise FormatError(f"{path}: no valid grid: {error!s}") from error
     return grid
+
+
+def _rules_of(folder: Path, name: str | None) -> list[Mapping[str, Any]]:
+    """The rules of another grid in the same folder; none where no name is given."""
+    if name is None:
+        return []
+    path = folder / f"{name}.yaml"
+    if not path.is_file():
+        raise ArgumentError(f"options_of: {name!r}, but there is no {path.name} beside this grid")
+    return list(yaml.safe_load(path.read_text()).get("options", []))
 
 
 def _cell(entry: Mapping[str, Any], rules: Iterable[Mapping[str, Any]]) -> Cell:

@@ -39,6 +39,12 @@ class FitConfig:
         kl_weight: weight of the KL term; 0 as in the paper, 1 is the variational bound.
         prior: probabilities of the levels for the KL term, uniform where not given.
         entropy_weight: bonus per bit of mean weight entropy, against collapse.
+        pretrain_epochs: epochs that use the lr-trick before the r-trick takes over (method r).
+        teachers: continuous networks that are trained first, inside the run's folder; the network then learns from
+            their mean prediction beside the labels (distillation).
+        teacher_epochs: passes over the training part of each teacher.
+        distill_weight: share of the teachers in the loss, 0 to 1; the labels have the rest.
+        distill_temperature: softens the predictions of teachers and network alike.
         learning_rate: Adam's; 0.05 for r and lr, 0.02 for qat, 0.005 for continuous weights where not given.
         scale_learning_rate: Adam's for the scales of discrete layers.
         learning_rate_schedule: constant, or cosine down to a hundredth.
@@ -73,6 +79,11 @@ class FitConfig:
     kl_weight: float = 0.0
     prior: tuple[float, ...] | None = None
     entropy_weight: float = 0.0
+    pretrain_epochs: int = 0
+    teachers: int = 0
+    teacher_epochs: int = 60
+    distill_weight: float = 0.5
+    distill_temperature: float = 2.0
     learning_rate: float | None = None
     scale_learning_rate: float = 0.002
     learning_rate_schedule: Literal["constant", "cosine"] = "cosine"
@@ -89,10 +100,10 @@ class FitConfig:
 
     def __post_init__(self) -> None:
         positive = ("temperature", "temperature_end", "batch_size", "epochs", "validate_every", "draws", "devices")
-        for name in (*positive, "threads", "scale_learning_rate"):
+        for name in (*positive, "threads", "scale_learning_rate", "teacher_epochs", "distill_temperature"):
             if not getattr(self, name) > 0:
                 raise ArgumentError(f"{name}: {getattr(self, name)}, expected a positive number")
-        for name in ("kl_weight", "entropy_weight", "clip_norm", "patience", "seed"):
+        for name in ("kl_weight", "entropy_weight", "clip_norm", "patience", "seed", "pretrain_epochs", "teachers"):
             if getattr(self, name) < 0:
                 raise ArgumentError(f"{name}: {getattr(self, name)}, expected 0 or more")
         for name, hint in get_type_hints(FitConfig).items():
@@ -104,11 +115,17 @@ class FitConfig:
             raise ArgumentError(f"name: {self.name!r}, expected letters, digits, '.', '_', '-', '=' and '+' only")
         if self.validate_every > self.epochs:
             raise ArgumentError(f"validate_every: {self.validate_every}, expected at most epochs={self.epochs}")
+        if not 0 <= self.distill_weight <= 1:
+            raise ArgumentError(f"distill_weight: {self.distill_weight}, expected 0 to 1")
         self._check_posterior_terms()
 
     def _check_posterior_terms(self) -> None:
         """Refuses terms of the objective that the weights do not have."""
         levels = self.make_weights().levels
+        if self.pretrain_epochs and not (self.is_random and self.method == "r"):
+            raise ArgumentError(
+                f"pretrain_epochs: {self.pretrain_epochs}, but only method r can begin with the lr-trick; set it to 0"
+            )
         if self.kl_weight and not self.is_random:
             raise ArgumentError(f"kl_weight: {self.kl_weight}, but these weights have no posterior; set it to 0")
         if self.entropy_weight and not (self.is_random and levels):

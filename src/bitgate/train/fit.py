@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 import warnings
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,11 @@ from bitgate.train.config import FitConfig
 from bitgate.train.evaluate import evaluate
 from bitgate.train.module import ClassifierTraining
 from bitgate.train.run import Best, Run, build_model, load_run_dataset, load_weights
+from bitgate.train.teachers import teach, teacher_configs
 
 
 def fit(config: FitConfig, *, resume: bool = False, overwrite: bool = False, progress: bool = True) -> dict[str, Any]:
-    """Trains, then tests at the epochs that validation chose.
+    """Trains, its teachers first, then tests at the epochs that validation chose.
 
     Args:
         config: the run.
@@ -46,6 +48,8 @@ def fit(config: FitConfig, *, resume: bool = False, overwrite: bool = False, pro
     model = build_model(config, dataset)
     if not (resume and run.config_file.is_file()):
         start_run(run, config)
+    for teacher in teacher_configs(config, run):
+        fit(teacher, resume=True, progress=progress)
     threads = torch.get_num_threads()
     torch.set_num_threads(config.threads)
     torch.set_flush_denormal(True)
@@ -85,6 +89,8 @@ def open_run(config: FitConfig, *, resume: bool, overwrite: bool) -> Run:
 
 def start_run(run: Run, config: FitConfig) -> None:
     """Writes the configuration, and removes what an earlier run of this name left."""
+    for teacher in run.path.glob("teacher-*"):
+        shutil.rmtree(teacher)
     for path in (run.metrics_file, run.result_file, *run.checkpoints.glob("*.ckpt"), *run.tensorboard.glob("events.*")):
         path.unlink(missing_ok=True)
     run.write_config(config)
@@ -116,7 +122,8 @@ def train(
         ``epochs`` trained and the ``seconds`` they took, sittings before a resumption included.
     """
     module = ClassifierTraining(model, config, len(dataset.train))
-    data = SequenceDataModule(dataset, batch_size=config.batch_size, seed=config.seed)
+    targets = teach(config, run, dataset) if config.teachers else None
+    data = SequenceDataModule(dataset, batch_size=config.batch_size, seed=config.seed, targets=targets)
     monitor = "val_sample" if config.is_random else "val_map"
     callbacks: list[Callback] = [EpochProgress(config.run_name)] if progress else []
     if config.patience:

@@ -7,12 +7,12 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
-from bitgate.nn import SequenceClassifier, fix_weights, mean_entropy_bits, set_temperature
+from bitgate.nn import SequenceClassifier, fix_weights, mean_entropy_bits, set_temperature, set_trick
 from bitgate.train.config import FitConfig
-from bitgate.train.objective import free_energy
+from bitgate.train.objective import distillation, free_energy
 from bitgate.train.schedules import Schedule
 
-Batch = tuple[Tensor, Tensor, Tensor]
+Batch = tuple[Tensor, ...]  # x, lengths, labels, and the teachers' predictions where there are teachers
 
 
 class ClassifierTraining(lightning.LightningModule):
@@ -52,8 +52,10 @@ class ClassifierTraining(lightning.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "epoch"}}
 
     def on_train_epoch_start(self) -> None:
-        """Sets the epoch's temperature."""
+        """Sets the epoch's temperature, and at the end of a pretraining the trick."""
         epoch = self.current_epoch
+        if self.config.pretrain_epochs:
+            set_trick(self.model, "lr" if epoch < self.config.pretrain_epochs else "r")
         temperature = self.config.temperatures().at(epoch, self.config.epochs)
         set_temperature(self.model, temperature)
         self.log("temperature", temperature)
@@ -69,9 +71,10 @@ class ClassifierTraining(lightning.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of one batch under one draw of the weights."""
-        x, lengths, labels = batch
+        x, lengths, labels, *targets = batch
+        logits = self.model(x, lengths)
         loss = free_energy(
-            self.model(x, lengths),
+            logits,
             labels,
             self.model,
             n_examples=self.n_examples,
@@ -79,6 +82,9 @@ class ClassifierTraining(lightning.LightningModule):
             prior=self.config.prior,
             entropy_weight=self.config.entropy_weight,
         )
+        if targets:
+            share = self.config.distill_weight
+            loss = (1 - share) * loss + share * distillation(logits, targets[0], self.config.distill_temperature)
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(labels))
         return loss
 

@@ -44,3 +44,17 @@ def free_energy(
             raise ArgumentError("entropy_weight: this model has no categorical weights; set it to 0")
         loss = loss - entropy_weight * entropy
     return loss
+
+
+def distillation(logits: Tensor, targets: Tensor, temperature: float) -> Tensor:
+    """``temperature^2 KL(targets || softmax(logits / temperature))``, a mean over the batch.
+
+    The factor keeps the size of the gradient, whatever the temperature (Hinton, Vinyals and Dean 2015, section 2).
+
+    Args:
+        logits: ``(B, classes)``.
+        targets: ``(B, classes)`` probabilities, softened by the same temperature.
+        temperature: 1 leaves predictions as they are, larger values flatten them.
+    """
+    predicted = F.log_softmax(logits / temperature, dim=-1)
+    return temperature**2 * F.kl_div(predicted, targets, reduction="batchmean")
