@@ -9,13 +9,14 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-from tests.frozen.make import BINARY, CELL_GATES, EIGHT_BITS, FOUR, SIXTEEN, TERNARY, random_frozen_model
+from tests.frozen.make import BINARY, CELL_GATES, EIGHT_BITS, FOUR, SHARINGS, SIXTEEN, TERNARY, random_frozen_model
 
 from bitgate import export
 from bitgate.errors import UnsupportedError
 from bitgate.export.c_fast import KERNELS, check_kernels
 from bitgate.export.c_kernels import all_kernel_files, source_folder
 from bitgate.frozen import FrozenModel
+from bitgate.frozen.record import SKIP_CELLS
 
 HERE = Path(__file__).parent
 GATE_LEVELS = (0, 0, 0, 2, 2, 3, 5, 256)
@@ -28,6 +29,9 @@ def random_model(rng: np.random.Generator, number: int) -> FrozenModel:
     has_layers = number % 12 != 11
     cell = list(CELL_GATES)[number // 2 % len(CELL_GATES)]
     levels = TERNARY if is_fast else [BINARY, TERNARY, FOUR, SIXTEEN, EIGHT_BITS][rng.integers(5)]
+    # The fast kernels know skips, but no shared projections.
+    sharing = "none" if is_fast or rng.integers(2) else str(rng.choice(list(SHARINGS)))
+    block_size = int(rng.choice([1, 2, 3, 16, 32767])) if cell in SKIP_CELLS and rng.integers(2) else None
     sizes = [int(rng.choice(SIZES)) for _ in range(rng.integers(1, 3))] if has_layers else []
     return random_frozen_model(
         rng,
@@ -40,6 +44,9 @@ def random_model(rng: np.random.Generator, number: int) -> FrozenModel:
         levels=levels,
         gate_levels=[int(rng.choice(GATE_LEVELS)) for _ in range(CELL_GATES[cell])],
         per_row=not is_fast and bool(rng.integers(2)),
+        sharing=sharing,
+        block_size=block_size,
+        range_bits=int(rng.integers(0, 5)),
     )
 
 

@@ -7,7 +7,9 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from tests.frozen.make import BINARY, CELL_GATES, FOUR, TERNARY, random_frozen_model
+from tests.frozen.make import BINARY, CELL_GATES, FOUR, SHARINGS, TERNARY, random_frozen_model
+
+from bitgate.frozen.record import SKIP_CELLS
 
 MODELS = 24
 """As models.py makes by default."""
@@ -39,6 +41,8 @@ def write_load(folder: Path) -> None:
                 bidirectional=k == 1 and j == 0,
                 classes=None if (j + k) % 3 == 0 else 2,
                 class_names=["a", "b"] if (j + k) % 3 == 1 else None,
+                sharing=list(SHARINGS)[(j + k) % len(SHARINGS)],
+                block_size=2 if cell in SKIP_CELLS and j != 1 else None,
             )
             model.save(folder / f"seed-{cell}-{j}")
 

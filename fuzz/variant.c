@@ -40,24 +40,38 @@ static int16_t to_code(const uint8_t *bytes, int32_t limit) {
 }
 
 static void check_state(const int16_t *state) {
-    for (int k = 0, at = 0; k < MODEL_LAYERS; ++k) {
-        int32_t size = model_params.layers[k].w_hh.columns;
+    for (int k = 0; k < MODEL_LAYERS; ++k) {
+        const bg_layer *layer = &model_params.layers[k];
+        int32_t size = layer->w_hh.columns;
         for (int32_t j = 0; j < size; ++j) {
-            require(state[at + j] >= -LIMIT && state[at + j] <= LIMIT);
-            require(state[at + size + j] >= -32767);
+            require(state[j] >= -LIMIT && state[j] <= LIMIT);
+            require(state[size + j] >= -32767);
+            require(!layer->skip || (state[2 * size + j] >= -LIMIT && state[2 * size + j] <= LIMIT));
         }
-        at += 2 * size;
+        require(!layer->skip || (state[3 * size] >= 0 && state[3 * size] < layer->skip->block_size));
+        state += layer->state_size;
     }
 }
 
-/* Fills the state from the data, h within the codes and c within int16's symmetric range; returns bytes used. */
+/* Largest magnitude of a value of a layer's state: of codes, of c, and of the position, which is also never negative. */
+static int32_t state_limit(const bg_layer *layer, int32_t at) {
+    int32_t size = layer->w_hh.columns;
+    return at == 3 * size ? layer->skip->block_size - 1 : at >= size && at < 2 * size ? 32767 : LIMIT;
+}
+
+/* Fills the state from the data; returns bytes used. */
 static size_t take_state(int16_t *state, const uint8_t *data, size_t size) {
     size_t used = 0;
     for (int k = 0; k < MODEL_LAYERS; ++k) {
-        int32_t units = model_params.layers[k].w_hh.columns;
-        for (int32_t j = 0; j < 2 * units && used + 2 <= size; ++j, used += 2) {
-            *state++ = to_code(data + used, j < units ? LIMIT : 32767);
+        const bg_layer *layer = &model_params.layers[k];
+        int32_t values = layer->state_size, position = 3 * layer->w_hh.columns;
+        for (int32_t j = 0; j < values && used + 2 <= size; ++j, used += 2) {
+            state[j] = to_code(data + used, state_limit(layer, j));
+            if (j == position && state[j] < 0) {
+                state[j] = (int16_t)-state[j];
+            }
         }
+        state += values;
     }
     return used;
 }

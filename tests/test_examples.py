@@ -10,7 +10,7 @@ import pytest
 
 FOLDER = Path(__file__).parents[1] / "examples"
 EXAMPLES = sorted(FOLDER.glob("*.py"))
-KNOWN = {"drop_in", "export_c", "own_data", "streaming", "train_by_hand", "uncertainty"}
+KNOWN = {"drop_in", "export_c", "own_data", "ql_lstm", "streaming", "train_by_hand", "uncertainty"}
 
 
 def test_all_examples_are_found():

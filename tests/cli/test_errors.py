@@ -30,7 +30,7 @@ def refused(answer, *parts: str) -> None:
         (["fit", "--hidden-sizes", "a,b"], ["--hidden-sizes: expected numbers such as 64,32, got a,b"]),
         (["fit", "--gates", "o2"], ["--gates: expected a mapping such as o=2,g=2, got o2"]),
         (["fit", "--weights", "four"], ["--weights: expected continuous or", "ternary or binary or a whole number"]),
-        (["fit", "--cell", "rnn"], ["--cell: expected lstm or gru, got rnn"]),
+        (["fit", "--cell", "rnn"], ["--cell: expected lstm or gru or ql_lstm or gated_rnn, got rnn"]),
         (["fit", "--epochs", "0"], ["epochs: 0, expected a positive number"]),
         (["fit", "--gates", "x=2"], ["this cell has no gate 'x'; its gates are i, g, o"]),
         (["fit", "--gates", "f=2"], ["a coupled cell computes f as 1 - i"]),

@@ -69,6 +69,18 @@ def test_without_any_compiler_the_rest_is_told(bitgate, file, without_extra, mon
     assert "install gcc or clang" in answer.err
 
 
+def test_gate_maps_and_skips_are_told(bitgate, tmp_path, without_extra):
+    path = tmp_path / "ql.bitgate"
+    options = {"sharing": "psug2", "block_size": 16, "range_bits": 1, "state_bits": 8}
+    random_frozen_model(np.random.default_rng(0), **options).save(path)
+    text = " ".join(bitgate("info", path).out.split())
+    assert "lstm, 2 shared" in text
+    assert "every 16, range ±2" in text
+    told = bitgate("info", path, "--json").json
+    assert "table kernels" not in {row["way"] for row in told["operations"]}
+    assert told["ram_bytes"] == 2 * (5 + 5 + 5 + 1 + 5)
+
+
 def test_a_bidirectional_model_has_costs_but_no_program(bitgate, tmp_path, without_extra):
     path = tmp_path / "both.bitgate"
     random_frozen_model(np.random.default_rng(0), bidirectional=True).save(path)

@@ -260,3 +260,16 @@ def test_export_onnx(bitgate, model_file, tmp_path, form):
         shown = " ".join(shown.split())
         assert "model.onnx" in shown
         assert "compared with the model" in shown
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cell", ["ql_lstm", "gated_rnn"])
+def test_other_cells_from_training_to_verified_c(bitgate, digits_file, tmp_path, cell):
+    fit = ("fit", "--data", digits_file, "--runs-dir", tmp_path, "--name", "run", "--cell", cell, "--coupled", "false")
+    assert bitgate(*fit, *(("--block-size", 3) if cell == "ql_lstm" else ()), *TINY).code == 0
+    frozen = tmp_path / "m.bitgate"
+    assert bitgate("freeze", tmp_path / "run", "-o", frozen, "--state-bits", 13).code == 0
+    told = bitgate("verify", frozen, "--data", digits_file, "--json").json
+    assert told["is_equal"]
+    assert bitgate("export", "c", frozen, "-o", tmp_path / "c").code == 0
+    assert (tmp_path / "c" / "src" / "bg_skip.c").exists() == (cell == "ql_lstm")

@@ -41,7 +41,12 @@ MADE = {"epileptic": eeg, "mnist-strokes": strokes, "uci-har": har, "auslan": si
 
 
 def test_names_and_default():
-    assert dataset_names() == ("digits", "digits-pixels", "mnist-strokes", "uci-har", "epileptic", "auslan")
+    papers = ("digits", "digits-pixels", "mnist-strokes", "uci-har", "epileptic", "auslan")
+    assert dataset_names()[: len(papers)] == papers
+    assert dataset_names()[len(papers) :] == (
+        *("imdb", "imdb-400", "imdb-1000", "imdb-2000"),
+        *("recall-100", "recall-500", "recall-1000"),
+    )
 
 
 @pytest.mark.parametrize(("name", "steps", "size"), [("digits", 8, 8), ("digits-pixels", 64, 1)])
@@ -70,7 +75,7 @@ def test_digits_rows_are_the_image(no_local_data):
         ("uci_har", "no data set is called 'uci_har': did you mean uci-har"),
         (
             "zzz",
-            r"no data set is called 'zzz': There are digits, .*auslan, or give the path .* \.npz, \.parquet, \.csv",
+            r"no data set is called 'zzz': There are digits, .*recall-1000, or give the path .*\.npz, \.parquet, \.csv",
         ),
         ("data.mat", r"no data set is called 'data\.mat'"),
     ],

@@ -12,17 +12,20 @@ import pytest
 from bitgate import export
 from bitgate.errors import ArgumentError, UnsupportedError
 from bitgate.frozen import FrozenModel
+from bitgate.frozen.record import SKIP_CELLS
 from tests.export.build import ALL_FLAGS, COMPILERS, assert_program_equals, export_and_build
 from tests.frozen.make import (
     BINARY,
     CELL_GATES,
     EIGHT_BITS,
     FOUR,
+    SHARINGS,
     SIXTEEN,
     TERNARY,
     random_frozen_model,
     random_layer,
     random_sequences,
+    random_skip,
 )
 
 CPU_FUSES = "fma" in Path("/proc/cpuinfo").read_text().split() if Path("/proc/cpuinfo").exists() else False
@@ -33,6 +36,10 @@ FAST = [
     ("lstm", 16, 32, "smooth", TERNARY),
     ("coupled_lstm", 8, 32, "step", BINARY),
     ("gru", 13, 64, "mixed", FOUR),
+    ("gated_rnn", 16, 32, "smooth", TERNARY),
+    ("lstm", 13, 64, "mixed", FOUR),
+    ("coupled_lstm", 16, 32, "step", BINARY),
+    ("gru", 8, 32, "smooth", EIGHT_BITS),
 ]
 SLOW = [
     (cell, bits, product_bits, gates, levels)
@@ -59,6 +66,9 @@ def check(tmp_path: Path, compiler: str, case: Case, seed: int) -> None:
         hidden_sizes=[(9, 5), (1,), (4, 3, 2)][seed % 3],
         input_size=[3, 1, 8][seed % 3],
         classes=None if seed % 5 == 4 else 4,
+        sharing=list(SHARINGS)[seed % 4],
+        block_size=[None, 1, 3, 5][seed % 4] if cell in SKIP_CELLS else None,
+        range_bits=seed % 5,
     )
     binary = export_and_build(model, tmp_path / "out", compiler)
     assert_program_equals(model, binary, rng)
@@ -93,8 +103,9 @@ def test_readout_alone(tmp_path: Path) -> None:
 def test_different_cells_in_one_model(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     model = random_frozen_model(rng, input_size=3, hidden_sizes=(4, 4, 4), cell="gru", state_bits=13)
-    cells = ((3, "gru"), (4, "lstm"), (4, "coupled_lstm"))
+    cells = ((3, "gru"), (4, "lstm"), (4, "coupled_lstm"), (4, "gated_rnn"))
     layers = [random_layer(rng, size, 4, cell=cell, state_bits=13) for size, cell in cells]
+    layers.append(random_layer(rng, 4, 4, state_bits=13, sharing="psug2", skip=random_skip(rng, 4, block_size=3)))
     model = replace(model, layers=tuple((layer,) for layer in layers))
     assert_program_equals(model, export_and_build(model, tmp_path / "out"), rng)
 

@@ -10,11 +10,19 @@ import pytest
 
 from bitgate import export
 from bitgate.errors import ArgumentError, ToolError
-from bitgate.export.c_fast import KERNELS, Kernels
-from bitgate.export.c_kernels import COUPLED_STEPS, STEP_FUNCTIONS, SUMS_STEP_FUNCTIONS, all_kernel_files, source_folder
+from bitgate.export.c_fast import FAST_CELLS, KERNELS, Kernels
+from bitgate.export.c_kernels import (
+    COUPLED_STEPS,
+    SHARED_STEP_FUNCTIONS,
+    STEP_FUNCTIONS,
+    SUMS_STEP_FUNCTIONS,
+    all_kernel_files,
+    source_folder,
+)
 from bitgate.frozen import tables
+from bitgate.frozen.record import SKIP_CELLS
 from tests.export.build import ALL_FLAGS, COMPILERS, assert_program_equals, export_and_build
-from tests.frozen.make import BINARY, CELL_GATES, random_frozen_model, random_sequences
+from tests.frozen.make import BINARY, CELL_GATES, SHARINGS, random_frozen_model, random_sequences
 
 SANITIZE = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 
@@ -22,7 +30,7 @@ SANITIZE = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=
 @pytest.mark.parametrize("compiler", COMPILERS)
 def test_every_kernel_compiles_without_warning(tmp_path: Path, compiler: str) -> None:
     sources = [str(source_folder() / name) for name in all_kernel_files() if name.endswith(".c")]
-    assert len(sources) == 20
+    assert len(sources) == 27
     subprocess.run([compiler, *ALL_FLAGS, "-O2", "-c", *sources], cwd=tmp_path, check=True)
 
 
@@ -31,8 +39,10 @@ def test_every_kernel_compiles_without_warning(tmp_path: Path, compiler: str) ->
 def test_kernels_need_nothing_but_memcpy_and_memset(tmp_path: Path, kernels: Kernels) -> None:
     folder = tmp_path / "out"
     defined, wanted = set(), set()
-    for cell in CELL_GATES:
-        export.c99(random_frozen_model(np.random.default_rng(0), cell=cell, state_bits=8), folder, kernels=kernels)
+    for cell in CELL_GATES if kernels == "plain" else FAST_CELLS:
+        block_size = 16 if cell in SKIP_CELLS else None
+        model = random_frozen_model(np.random.default_rng(0), cell=cell, state_bits=8, block_size=block_size)
+        export.c99(model, folder, kernels=kernels)
         for path in export.compile_objects(folder, tmp_path, flags=["-Os", "-fno-pie"]):
             lines = subprocess.run(["nm", path], capture_output=True, text=True, check=True).stdout.splitlines()
             wanted |= {line.split()[-1] for line in lines if line.split()[-2] == "U"}
@@ -44,16 +54,20 @@ def test_kernels_need_nothing_but_memcpy_and_memset(tmp_path: Path, kernels: Ker
 
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="only gcc tells the stack")
 def test_stack_is_small_and_fixed(tmp_path: Path) -> None:
-    """The deepest chain of calls is step, cell, pre-activation, row; bg_model.h promises 384 bytes for all of it."""
+    """The deepest chain of calls is step, cell, pre-activation, row; bg_model.h promises 384 bytes, 448 with a skip."""
     sources = [str(source_folder() / name) for name in all_kernel_files() if name.endswith(".c")]
     subprocess.run(["gcc", "-std=c99", "-Os", "-fstack-usage", "-c", *sources], cwd=tmp_path, check=True)
     lines = [line.split("\t") for path in tmp_path.glob("*.su") for line in path.read_text().splitlines()]
     assert {kind for _, _, kind in lines} <= {"static", "dynamic,bounded"}  # bounded: arguments that gcc pushes
     frames = {place.split(":")[-1].split(".")[0]: int(size) for place, size, _ in lines}
-    cells = max(frames[name] for name in STEP_FUNCTIONS.values())
     rows = max(size for name, size in frames.items() if name.startswith("bg_row_"))
-    assert cells + frames["bg_preact"] + rows < 320
-    assert frames["bg_model_step"] + cells + frames["bg_preact"] + rows < 384
+    own = max(frames[name] for name in STEP_FUNCTIONS.values()) + frames["bg_preact"] + rows
+    shared = max(frames[name] for name in SHARED_STEP_FUNCTIONS.values())
+    shared += max(frames["bg_sum_unit"] + rows, frames["bg_shared_preact"])
+    assert frames["bg_block_skip_step"] <= 64
+    assert own < 320
+    assert shared < 352
+    assert frames["bg_model_step"] + max(own, shared) < 384
     steps = max(frames[name] for name in (*SUMS_STEP_FUNCTIONS.values(), *COUPLED_STEPS.values()))
     table = frames["bg_table_sums"] + max(frames["bg_add_plain"], frames["bg_add_scaled"])
     table += max(frames["bg_fill_tables"] + frames["bg_fill_table"], frames["bg_add_rows"], frames["bg_rescale_rows"])
@@ -79,6 +93,7 @@ def test_sanitizers_find_nothing(tmp_path: Path, cell: str) -> None:
     for k, levels in enumerate([(-1, 0, 1), BINARY, tuple(range(-8, 8))]):
         gates = [5, 0, 2, 3][: CELL_GATES[cell]]
         options = {"cell": cell, "levels": levels, "gate_levels": gates, "product_bits": [32, 64][k % 2]}
+        options |= {"sharing": list(SHARINGS)[k], "block_size": k + 2 if cell in SKIP_CELLS else None}
         model = random_frozen_model(rng, hidden_sizes=(5, 3), **options)
         binary = export_and_build(model, tmp_path / f"out{k}", flags=SANITIZE)
         assert_program_equals(model, binary, rng)

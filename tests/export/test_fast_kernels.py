@@ -8,12 +8,22 @@ import pytest
 
 from bitgate import export
 from bitgate.errors import ArgumentError, UnsupportedError
-from bitgate.export.c_fast import KERNELS, LANE_INPUTS, MAX_STATE_BITS, TABLE_ENTRIES, order_weights, table_groups
+from bitgate.export.c_fast import (
+    FAST_CELLS,
+    KERNELS,
+    LANE_INPUTS,
+    MAX_STATE_BITS,
+    TABLE_ENTRIES,
+    check_kernels,
+    order_weights,
+    table_groups,
+)
 from bitgate.export.c_kernels import source_folder
 from bitgate.export.difference import find_difference, reference
 from bitgate.export.targets import execute
 from bitgate.export.verify import verify
 from bitgate.frozen import FrozenModel, PackedMatrix
+from bitgate.frozen.record import SKIP_CELLS
 from tests.export.build import ALL_FLAGS, assert_program_equals
 from tests.export.targets import build, random_lengths, target_parameters
 from tests.frozen.make import BINARY, CELL_GATES, TERNARY, random_frozen_model, random_layer
@@ -31,6 +41,7 @@ def model_of(case: int, cell: str, bits: int, gates: str) -> tuple[np.random.Gen
     return rng, random_frozen_model(
         rng, cell=cell, state_bits=bits, gate_levels=GATES[gates][: CELL_GATES[cell]], input_size=input_size,
         hidden_sizes=hidden_sizes, classes=None if case % 5 == 4 else 3,
+        block_size=2 if case % 3 == 0 and cell in SKIP_CELLS else None, range_bits=case % 4,
     )  # fmt: skip
 
 
@@ -39,11 +50,11 @@ def build_fast(model: FrozenModel, folder: Path, kernels: str, flags: list[str])
     return export.compile_host(folder, flags=[*ALL_FLAGS, *flags])
 
 
-@pytest.mark.parametrize("cell", CELL_GATES)
+@pytest.mark.parametrize("cell", FAST_CELLS)
 @pytest.mark.parametrize(("kernels", "bits"), FAST)
 def test_sanitized_program_equals_interpreter(tmp_path: Path, kernels: str, bits: int, cell: str) -> None:
     for case in range(2):
-        where = FAST.index((kernels, bits)) + 4 * list(CELL_GATES).index(cell) + 3 * case
+        where = FAST.index((kernels, bits)) + 4 * FAST_CELLS.index(cell) + 3 * case
         rng, model = model_of(where, cell, bits, list(GATES)[where % 4])
         binary = build_fast(model, tmp_path / f"{case}", kernels, SANITIZE)
         assert_program_equals(model, binary, rng, lengths=(1, 5, 3))
@@ -51,7 +62,7 @@ def test_sanitized_program_equals_interpreter(tmp_path: Path, kernels: str, bits
 
 @pytest.mark.slow
 @pytest.mark.parametrize("size", range(len(SIZES)))
-@pytest.mark.parametrize("cell", CELL_GATES)
+@pytest.mark.parametrize("cell", FAST_CELLS)
 @pytest.mark.parametrize(("kernels", "bits"), FAST)
 def test_program_equals_interpreter_everywhere(tmp_path: Path, kernels: str, bits: int, cell: str, size: int) -> None:
     for k, gates in enumerate(GATES):
@@ -61,7 +72,7 @@ def test_program_equals_interpreter_everywhere(tmp_path: Path, kernels: str, bit
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("cell", CELL_GATES)
+@pytest.mark.parametrize("cell", FAST_CELLS)
 @pytest.mark.parametrize(("kernels", "bits"), FAST)
 def test_c_alone_equals_interpreter(tmp_path: Path, kernels: str, bits: int, cell: str) -> None:
     """Without inner loops by hand, which only some processors have."""
@@ -79,7 +90,7 @@ def test_tables_grow_where_there_is_memory() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("cell", CELL_GATES)
+@pytest.mark.parametrize("cell", FAST_CELLS)
 @pytest.mark.parametrize(("kernels", "bits"), FAST)
 @pytest.mark.parametrize("target", target_parameters("unicorn", "wasmtime"))
 def test_targets(target: str, kernels: str, bits: int, cell: str) -> None:
@@ -148,6 +159,15 @@ def test_constants_of_python_and_c_agree() -> None:
     text = (source_folder() / "bg_sums.h").read_text()
     for name, value in (("TABLE_ENTRIES", TABLE_ENTRIES), ("LANE_INPUTS", LANE_INPUTS)):
         assert f"#define BG_{name} {value}\n" in text
+
+
+def test_shared_projections_and_other_cells_are_refused() -> None:
+    rng = np.random.default_rng(0)
+    shared = random_frozen_model(rng, state_bits=8, sharing="psug2")
+    with pytest.raises(UnsupportedError, match="layer 0 shares projections between gates; use kernels='plain'"):
+        check_kernels(shared, "table")
+    with pytest.raises(UnsupportedError, match="layer 0 is a gated_rnn; use kernels='plain'"):
+        check_kernels(random_frozen_model(rng, cell="gated_rnn", state_bits=8), "lanes")
 
 
 def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:

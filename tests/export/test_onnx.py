@@ -18,7 +18,17 @@ from bitgate.errors import ArgumentError, ToolError, UnsupportedError
 from bitgate.export import onnx_check, onnx_float, onnx_integer, onnx_model, onnx_sample
 from bitgate.export.onnx_real import run_real
 from bitgate.frozen import FrozenModel
-from tests.frozen.make import BINARY, CELL_GATES, EIGHT_BITS, FOUR, TERNARY, random_frozen_model, random_sequences
+from bitgate.frozen.record import SKIP_CELLS
+from tests.frozen.make import (
+    BINARY,
+    CELL_GATES,
+    EIGHT_BITS,
+    FOUR,
+    SHARINGS,
+    TERNARY,
+    random_frozen_model,
+    random_sequences,
+)
 
 LEVELS = {"binary": BINARY, "ternary": TERNARY, "four": FOUR, "eight bits": EIGHT_BITS}
 GATES = {"smooth": [0, 0, 0, 0], "step": [2, 2, 2, 2], "mixed": [0, 2, 3, 5], "many": [256, 7, 2, 0]}
@@ -57,10 +67,13 @@ def models(draw: st.DrawFn) -> FrozenModel:
         gate_levels=draw(st.lists(st.sampled_from([0, 2, 3, 16]), min_size=4, max_size=4))[: CELL_GATES[cell]],
         per_row=draw(st.booleans()),
         bidirectional=draw(st.booleans()),
+        sharing=draw(st.sampled_from(list(SHARINGS))),
+        block_size=draw(st.sampled_from([None, None, 1, 3])) if cell in SKIP_CELLS else None,
+        range_bits=draw(st.integers(0, 4)),
     )
 
 
-@settings(max_examples=15)
+@settings(max_examples=25)
 @given(models(), st.lists(st.integers(1, 9), min_size=1, max_size=5), st.integers(0, 100))
 def test_integers_are_the_interpreters(model: FrozenModel, lengths: list[int], seed: int) -> None:
     x = random_sequences(np.random.default_rng(seed), model, len(lengths), max(lengths))
@@ -128,9 +141,11 @@ def test_extreme_inputs_are_clipped_as_in_the_interpreter() -> None:
     np.testing.assert_array_equal(found["logits"], model.run(x))
 
 
-@pytest.mark.parametrize("cell", CELL_GATES)
-def test_smooth_layers_are_standard_nodes(cell: str) -> None:
-    model = random_frozen_model(np.random.default_rng(0), cell=cell, hidden_sizes=(3, 2), bidirectional=True)
+@pytest.mark.parametrize("sharing", ["none", "psug2"])
+@pytest.mark.parametrize("cell", ["lstm", "coupled_lstm", "gru"])
+def test_smooth_layers_are_standard_nodes(cell: str, sharing: str) -> None:
+    rng = np.random.default_rng(0)
+    model = random_frozen_model(rng, cell=cell, hidden_sizes=(3, 2), bidirectional=True, sharing=sharing, per_row=True)
     built = onnx_model.build_model(model, "float")
     kind = "GRU" if cell == "gru" else "LSTM"
     assert nodes(built).count(kind) == 4
@@ -157,6 +172,38 @@ def test_discretized_layers_are_a_scan_whose_size_does_not_grow_with_time(cell: 
     body = {node.op_type for node in scan.attribute[0].g.node}
     assert ("Sigmoid" in body) == (form == "float")
     assert len(scan.attribute[0].g.node) < 60
+
+
+@pytest.mark.parametrize("form", ["integer", "float"])
+@pytest.mark.parametrize("cell", CELL_GATES)
+def test_shared_projections_pass_the_check(cell: str, form: str, tmp_path: Path) -> None:
+    model = random_frozen_model(np.random.default_rng(3), cell=cell, hidden_sizes=(3, 2), sharing="odd", per_row=True)
+    export.onnx(model, tmp_path / "m.onnx", form=form)
+
+
+@pytest.mark.parametrize("classes", [3, None])
+@pytest.mark.parametrize("form", ["integer", "float"])
+@pytest.mark.parametrize("cell", SKIP_CELLS)
+def test_block_skips_pass_the_check(
+    cell: str, form: str, classes: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    options: dict[str, Any] = {"hidden_sizes": (3, 2), "bidirectional": True, "sharing": "psug2", "block_size": 3}
+    model = random_frozen_model(rng, cell=cell, classes=classes, **options)
+    export.onnx(model, tmp_path / "m.onnx", form=form)
+    assert model.layers[0][0].skip.alpha.max() > 1  # type: ignore[union-attr]
+    module = onnx_integer if form == "integer" else onnx_float
+    monkeypatch.setattr(module, "_add_skip", lambda body, skip, states, limit: states)
+    with pytest.raises(ToolError, match="but the model has"):
+        export.onnx(model, tmp_path / "m.onnx", form=form)
+
+
+def test_hidden_states_of_a_skip_come_in_real_units() -> None:
+    model = random_frozen_model(np.random.default_rng(0), classes=None, block_size=2, range_bits=2, product_bits=64)
+    x = random_sequences(np.random.default_rng(1), model, 3, 9)
+    found = answers(onnx_model.build_model(model, "float"), x, [9, 9, 9])["hidden"]
+    np.testing.assert_allclose(found, model.run(x) * model.output_scale, atol=0.02)
+    assert np.abs(found).max() > 0.5, "parts of a range of 4 would stay below 0.25"
 
 
 def test_what_the_file_says_of_itself(tmp_path: Path) -> None:

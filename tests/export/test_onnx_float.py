@@ -27,8 +27,17 @@ def network(weights: str, **options: Any) -> SequenceClassifier:
 @pytest.mark.parametrize("weights", NEAR)
 @pytest.mark.parametrize(
     "options",
-    [{}, {"coupled": True}, {"cell": "gru"}, {"bidirectional": True}, {"coupled": True, "gates": {"o": 2, "g": 3}}],
-    ids=["lstm", "coupled", "gru", "bidirectional", "staircase"],
+    [
+        {},
+        {"coupled": True},
+        {"cell": "gru"},
+        {"bidirectional": True},
+        {"coupled": True, "gates": {"o": 2, "g": 3}},
+        {"cell": "ql_lstm", "block_size": 4},
+        {"cell": "ql_lstm", "skip": None, "sharing": "psug1", "bidirectional": True},
+        {"cell": "gated_rnn"},
+    ],
+    ids=["lstm", "coupled", "gru", "bidirectional", "staircase", "ql_lstm", "psug1", "gated_rnn"],
 )
 def test_float_logits_are_those_of_the_torch_network(weights: str, options: dict[str, Any], tmp_path: Path) -> None:
     model = network(weights, **options)

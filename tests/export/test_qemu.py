@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from bitgate import export
-from bitgate.export.c_fast import order_weights, table_groups
+from bitgate.export.c_fast import FAST_CELLS, order_weights, table_groups
+from bitgate.frozen.record import SKIP_CELLS
 from tests.export.build import assert_program_equals
 from tests.export.qemu import BOARDS, build_program
 from tests.frozen.make import BINARY, CELL_GATES, FOUR, TERNARY, random_frozen_model
@@ -34,16 +35,19 @@ CASES = [
 ]
 
 
+PAIRS = [(k, cell) for k, case in enumerate(CASES) for cell in CELL_GATES if case[0] == "plain" or cell in FAST_CELLS]
+
+
 @boards
-@pytest.mark.parametrize("cell", CELL_GATES)
-@pytest.mark.parametrize("case", range(len(CASES)))
+@pytest.mark.parametrize(("case", "cell"), PAIRS)
 def test_every_integer_is_the_interpreters(tmp_path: Path, board: str, case: int, cell: str) -> None:
     kernels, bits, product_bits, levels, gates = CASES[case]
     rng = np.random.default_rng(case)
     model = random_frozen_model(
         rng, cell=cell, state_bits=bits, product_bits=product_bits, levels=levels, input_size=[9, 3][case % 2],
         gate_levels=[gates] * CELL_GATES[cell], hidden_sizes=[(9, 6), (33,)][case % 2], per_row=case == 2,
-        classes=None if case == 2 and cell == "gru" else 4,
+        classes=None if case == 2 and cell == "gru" else 4, sharing=["none", "psug2", "odd"][case % 3 * (case < 3)],
+        block_size=case + 1 if cell in SKIP_CELLS else None,
     )  # fmt: skip
     export.c99(model, tmp_path, kernels=kernels)
     program = build_program(tmp_path, BOARDS[board], ["O2", "Os"][case % 2])

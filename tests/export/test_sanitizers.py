@@ -7,10 +7,11 @@ import pytest
 
 from bitgate import export
 from bitgate.errors import UnsupportedError
-from bitgate.export.c_fast import KERNELS, check_kernels
+from bitgate.export.c_fast import FAST_CELLS, KERNELS, check_kernels
+from bitgate.frozen.record import SKIP_CELLS
 from tests.export.build import ALL_FLAGS, COMPILERS, assert_program_equals
 from tests.export.test_c99 import GATES, SLOW
-from tests.frozen.make import CELL_GATES, TERNARY, random_frozen_model
+from tests.frozen.make import CELL_GATES, SHARINGS, TERNARY, random_frozen_model
 
 SANITIZE = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 pytestmark = pytest.mark.slow
@@ -32,13 +33,15 @@ def test_general_kernels(tmp_path: Path, seed: int, compiler: str) -> None:
         hidden_sizes=[(9, 5), (1,), (4, 3, 2)][seed % 3],
         input_size=[3, 1, 8][seed % 3],
         classes=None if seed % 5 == 4 else 4,
+        sharing=list(SHARINGS)[seed % 4],
+        block_size=[None, 1, 3, 5][seed % 4] if cell in SKIP_CELLS else None,
     )
     export.c99(model, tmp_path)
     assert_program_equals(model, export.compile_host(tmp_path, compiler, flags=[*ALL_FLAGS, *SANITIZE]), rng)
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)
-@pytest.mark.parametrize("cell", CELL_GATES)
+@pytest.mark.parametrize("cell", FAST_CELLS)
 @pytest.mark.parametrize("kernels", [kernels for kernels in KERNELS if kernels != "plain"])
 def test_fast_kernels(tmp_path: Path, kernels: str, cell: str, compiler: str) -> None:
     """Sizes around the blocks of rows and the passes of inputs."""
@@ -46,8 +49,9 @@ def test_fast_kernels(tmp_path: Path, kernels: str, cell: str, compiler: str) ->
         rng = np.random.default_rng(seed)
         gates = GATES[list(GATES)[seed]][: CELL_GATES[cell]]
         model = random_frozen_model(
-            rng, cell=cell, state_bits=8, levels=TERNARY, gate_levels=gates, input_size=inputs, hidden_sizes=hidden
-        )
+            rng, cell=cell, state_bits=8, levels=TERNARY, gate_levels=gates, input_size=inputs, hidden_sizes=hidden,
+            block_size=seed + 1 if cell in SKIP_CELLS else None,
+        )  # fmt: skip
         try:
             check_kernels(model, kernels)
         except UnsupportedError as error:

@@ -13,9 +13,11 @@ from bitgate.export.targets import TARGETS, execute, find_target, toolchain
 from bitgate.export.targets.machine import Driver
 from bitgate.export.targets.processor import Processor
 from bitgate.export.verify import verify
+from bitgate.frozen import BlockSkip
+from bitgate.frozen.record import SKIP_CELLS
 from tests.export.build import COMPILERS
 from tests.export.targets import LENGTHS, build, compare, flip_code, random_lengths, target_parameters
-from tests.frozen.make import BINARY, CELL_GATES, FOUR, SIXTEEN, TERNARY, random_frozen_model
+from tests.frozen.make import BINARY, CELL_GATES, FOUR, SHARINGS, SIXTEEN, TERNARY, random_frozen_model
 
 GATES = {"smooth": 0, "step": 2, "four levels": 4}
 LEVELS = (TERNARY, BINARY, FOUR, SIXTEEN)
@@ -36,7 +38,8 @@ def test_every_integer_is_the_interpreters(target: str, cell: str, bits: int, ga
     model = random_frozen_model(
         rng, cell=cell, state_bits=bits, gate_levels=[GATES[gates]] * CELL_GATES[cell], levels=LEVELS[case % 4],
         product_bits=[32, 64][case // 2 % 2], per_row=case % 3 == 0, hidden_sizes=[(9, 5), (1,), (4, 3, 2)][case % 3],
-        input_size=[3, 1, 8][case % 3],
+        input_size=[3, 1, 8][case % 3], sharing=list(SHARINGS)[case % 4], range_bits=case % 4,
+        block_size=[2, None, 1, 3][case % 4] if cell in SKIP_CELLS else None,
     )  # fmt: skip
     result = verify(model, random_lengths(rng, model), target)
     assert result.difference is None
@@ -44,9 +47,28 @@ def test_every_integer_is_the_interpreters(target: str, cell: str, bits: int, ga
     assert result.n_steps == sum(LENGTHS)
     assert (result.step_count_mean is None) == (target == "host")
     assert result.code_bytes < 4000
-    assert result.ram_bytes == 2 * sum(2 * layer.hidden_size for layer in model.flat_layers) + 2 * max(
-        layer.hidden_size for layer in model.flat_layers
-    )
+    sizes = [layer.hidden_size for layer in model.flat_layers]
+    states = [2 * h if layer.skip is None else 3 * h + 1 for h, layer in zip(sizes, model.flat_layers, strict=True)]
+    assert result.ram_bytes == 2 * (sum(states) + max(sizes))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", target_parameters())
+def test_a_changed_alpha_in_the_image_is_found(tmp_path: Path, target: str) -> None:
+    rng = np.random.default_rng(0)
+    model = random_frozen_model(rng, sharing="psug2", block_size=2)
+    alpha = np.array([12345, 9876, 22222, 31111, 17171], np.int32)
+    layer = model.layers[0][0]
+    model = replace(model, layers=((replace(layer, skip=BlockSkip(2, alpha, 1)),),))
+    sequences = random_lengths(rng, model)
+    image = build(model, tmp_path / "out", target)
+    assert compare(model, image, sequences) is None
+    content, stored = image.path.read_bytes(), alpha.astype("<u2").tobytes()
+    assert content.count(stored) == 1
+    image.path.write_bytes(content.replace(stored, np.array([0, 9876, 22222, 31111, 17171], "<u2").tobytes()))
+    difference = compare(model, image, sequences)
+    assert difference is not None
+    assert (difference.kind, difference.unit, difference.step) == ("h", 0, 3)  # the first boundary adds 0
 
 
 @pytest.mark.slow

@@ -19,6 +19,7 @@ from bitgate.export.targets.machine import Driver
 from bitgate.export.targets.module import Module
 from bitgate.export.wasm_sections import custom_section, section_bytes
 from bitgate.frozen import FrozenModel
+from bitgate.frozen.record import SKIP_CELLS
 from tests.export.targets import random_lengths
 from tests.frozen.make import BINARY, CELL_GATES, FOUR, TERNARY, random_frozen_model
 
@@ -65,12 +66,24 @@ def trace_in_node(folder: Path, sequences: list[np.ndarray], *options: str, code
     return json.loads(done.stdout)
 
 
+def take_pairs(model: FrozenModel, state: list[int]) -> list[tuple[list[int], list[int]]]:
+    """``h`` and ``c`` of every layer; anchor and position of a skip lie behind them."""
+    pairs, at = [], 0
+    for layer in model.flat_layers:
+        size = layer.hidden_size
+        pairs.append((state[at : at + size], state[at + size : at + 2 * size]))
+        at += layer.state_size
+    assert at == len(state)
+    return pairs
+
+
 def assert_node_equals(model: FrozenModel, told: dict[str, Any], sequences: list[np.ndarray]) -> None:
     for x, steps in zip(sequences, told["sequences"], strict=True):
         trace = model.trace(x[None])
         for t, step in enumerate(steps):
-            pairs = zip(trace.h, trace.c, strict=True)
-            assert step["state"] == [value for h, c in pairs for value in (*h[0, t].tolist(), *c[0, t].tolist())]
+            assert take_pairs(model, step["state"]) == [
+                (h[0, t].tolist(), c[0, t].tolist()) for h, c in zip(trace.h, trace.c, strict=True)
+            ]
             assert step["output"] == trace.h[-1][0, t].tolist()
             if model.readout is not None:
                 logits = model.run(x[None, : t + 1])[0]
@@ -124,7 +137,8 @@ def test_every_integer_in_wasmtime(tmp_path: Path, case: int) -> None:
 def test_readout_alone_and_no_readout(tmp_path: Path, cell: str) -> None:
     rng = np.random.default_rng(0)
     for k, options in enumerate(({"hidden_sizes": (), "input_size": 5}, {"classes": None, "hidden_sizes": (4, 2)})):
-        model = random_frozen_model(rng, cell=cell, **options)
+        block_size = 2 if cell in SKIP_CELLS else None
+        model = random_frozen_model(rng, cell=cell, sharing="psug2", block_size=block_size, **options)
         export.wasm(model, tmp_path / f"{k}")
         x = random_lengths(rng, model)
         told = trace_in_node(tmp_path / f"{k}", x)

@@ -96,29 +96,37 @@ class FloatLayer:
     w_hh: NDArray[np.float64]
     bias: NDArray[np.float64]
     bias_hn: NDArray[np.float64] | None
+    alpha: NDArray[np.float64] | None = None  # of a block skip, () or (H,)
 
 
 def run_layer(layer: FrozenLayer, real: FloatLayer, x: Interval, step: float, bits: int) -> Interval:
     """Hidden states ``(B, T, H)`` from inputs ``(B, T, I)``; ``step`` is the real value of an input code."""
     size, limit = layer.hidden_size, code_limit(bits)
-    unit = 2.0 ** -(bits - 1)
-    rows = layer.w_ih.rows
+    k = 0 if layer.skip is None else layer.skip.range_bits
+    unit = 2.0 ** (k + 1 - bits)
     shift = np.repeat(2.0 ** -layer.shift.astype(float), size)
+    rows = len(shift)
     mult = [np.repeat(m, rows // len(m)) * shift * Q15 for m in (layer.mult_ih, layer.mult_hh)]
-    values = [m.values.astype(float) for m in (layer.w_ih, layer.w_hh)]
+    sharing = range(rows // size) if layer.sharing is None else layer.sharing
+    at = np.concatenate([np.arange(p * size, (p + 1) * size) for p in sharing])
+    values = [m.values.astype(float)[at] for m in (layer.w_ih, layer.w_hh)]
     # The program's own real weights: they differ from the float network's by the rounding of multipliers (and of
     # continuous weights to 8 bits). Codes are reals divided by their unit.
     rounded = [m[:, None] * v / u for m, v, u in zip(mult, values, (step, unit), strict=True)]
     slack = [np.abs(r - w) for r, w in zip(rounded, (real.w_ih, real.w_hh), strict=True)]
     steps = range(x.low.shape[1])
-    h = c = Interval(*(np.zeros((len(x.low), size)) for _ in range(2)))
+    h = c = anchor = Interval(*(np.zeros((len(x.low), size)) for _ in range(2)))
     outputs: dict[int, Interval] = {}
-    for t in reversed(steps) if layer.reverse else steps:
+    for number, t in enumerate(reversed(steps) if layer.reverse else steps, 1):
         x_t = Interval(x.low[:, t], x.high[:, t])
         p_x = product(real.w_ih, x_t).wider(x_t.magnitude @ slack[0].T)
         p_h = product(real.w_hh, h).wider(h.magnitude @ slack[1].T)
         h, c = cell(layer, real, p_x, p_h, c)
-        h = h.wider(0.5 * unit).saturated(limit * unit)
+        h = h.wider(0.5 * unit).saturated(1 - unit)
+        if layer.skip is not None and number % layer.skip.block_size == 0:
+            # Rounded: alpha to Q15, and its product with the anchor to a code.
+            kept = Interval(real.alpha, real.alpha).wider(0.5 * Q15) * anchor
+            h = anchor = (h + kept.wider(0.5 * unit)).saturated(limit * unit)
         outputs[t] = h
     return Interval(*(np.stack([getattr(outputs[t], end) for t in steps], axis=1) for end in ("low", "high")))
 
@@ -142,6 +150,10 @@ def cell(layer: FrozenLayer, real: FloatLayer, p_x: Interval, p_h: Interval, c: 
         n = tanh_gate((n_x + r * n_h).wider(0.5 * Q15), levels["n"])
         c = convex(z, n, c).wider(0.5 * Q15).saturated(1 - Q15)
         return c, c
+    if layer.cell == "gated_rnn":
+        c = convex(gate(parts["z"], levels["z"]), tanh_gate(parts["n"], levels["n"]), c)
+        c = c.wider(0.5 * Q15).saturated(1 - Q15)
+        return c, c
     i, o = (gate(parts[name], levels[name]) for name in "io")
     g = tanh_gate(parts["g"], levels["g"])
     if layer.cell == "coupled_lstm":
@@ -158,5 +170,6 @@ def run(model: FrozenModel, layers: list[list[FloatLayer]], x: Interval, step: f
     for frozen, real in zip(model.layers, layers, strict=True):
         outputs = [run_layer(f, r, data, step, model.state_bits) for f, r in zip(frozen, real, strict=True)]
         data = Interval(*(np.concatenate([getattr(o, end) for o in outputs], axis=-1) for end in ("low", "high")))
-        step = 2.0 ** -(model.state_bits - 1)
+        k = 0 if frozen[0].skip is None else frozen[0].skip.range_bits
+        step = 2.0 ** (k + 1 - model.state_bits)
     return data

@@ -12,7 +12,7 @@ from bitgate import freeze
 from bitgate.frozen import PackedMatrix
 from bitgate.frozen.interpreter import activate
 from bitgate.gates import activate as float_activate
-from bitgate.nn import Linear, SequenceClassifier, fix_weights
+from bitgate.nn import QLLSTM, Linear, SequenceClassifier, fix_weights
 from bitgate.weights import WeightDistribution
 from tests.freezing import intervals
 from tests.freezing.intervals import Interval, product
@@ -91,8 +91,49 @@ def test_error_shrinks_with_the_bits(cell, weights):
     # A code of 8 bits is 2**-7 wide: the input's and the state's roundings add to a few codes.
     assert errors[8] < 0.08
     assert errors[13] < errors[8] / 8
-    assert errors[16] <= errors[13]
+    assert errors[16] <= 1.15 * errors[13], "products of 32 bits leave 16-bit states multipliers of ten bits"
     assert errors[16] < 3e-3, "the sigmoid table (5e-5), Q11 cells (2e-4) and 10-bit multipliers (1e-3) are left"
+
+
+@pytest.mark.parametrize("part", ["gate scales", "gate map", "alpha", "block", "range"])
+def test_a_wrong_part_of_a_ql_lstm_leaves_the_bounds(part):
+    """Sabotage twins."""
+    torch.manual_seed(1)
+    module = recurrent("ql", 3, 4, weights="ternary")
+    x = np.random.default_rng(0).normal(size=(2, 7, 3)).astype(np.float32)
+    frozen = freeze(module)
+    layer = frozen.flat_layers[0]
+    assert bounds(module, frozen, x).holds(integers(frozen, x))
+    changes = {
+        "gate scales": {"mult_ih": np.roll(layer.mult_ih, 1)},
+        "gate map": {"sharing": (0, 1, 0, 0)},
+        "alpha": {"skip": replace(layer.skip, alpha=layer.skip.alpha // 2)},
+        "block": {"skip": replace(layer.skip, block_size=2)},
+        "range": {"skip": replace(layer.skip, range_bits=layer.skip.range_bits + 1)},
+    }
+    wrong = replace(frozen, layers=((replace(layer, **changes[part], product_bits=64),),))
+    assert not bounds(module, frozen, x).holds(integers(wrong, x))
+
+
+@pytest.mark.parametrize("alpha", [None, 1.0])
+def test_ranges_of_hidden_states(alpha):
+    """By alpha without data; by the data with them; never more than the bits allow."""
+    torch.manual_seed(0)
+    module = QLLSTM(3, 6, batch_first=True, block_size=2, skip_scale=alpha, weights="ternary", bidirectional=True)
+    if alpha is None:
+        with torch.no_grad():  # 1 / (1 - 0.9) needs a range of 16, in one direction
+            module.skip_logit_l0_reverse.fill_(np.log(9.0))
+    x = np.random.default_rng(0).normal(size=(4, 30, 3)).astype(np.float32)
+    without, with_data = freeze(module), freeze(module, x)
+    ks = [[layer.range_bits for layer in frozen.flat_layers] for frozen in (without, with_data)]
+    assert ks[0] == [3, 3] if alpha else [4, 4]
+    largest = np.abs(float_output(module.double(), x)).max()
+    assert 2 ** ks[1][0] >= largest > 2 ** (ks[1][0] - 1)
+    assert ks[1][0] == ks[1][1]
+    assert freeze(QLLSTM(3, 6, skip_scale=0.999), state_bits=8).flat_layers[0].range_bits == 4
+    assert [f.skip.block_size for f in with_data.flat_layers] == [2, 2]
+    got = integers(with_data, x)
+    assert np.abs(got - float_output(module.double(), x)).max() < 0.02
 
 
 @pytest.mark.parametrize("fields", [("mult_ih", "mult_hh", "shift"), ("bias",)], ids=["scales", "biases"])
@@ -154,6 +195,10 @@ def test_linear_is_exact_up_to_its_roundings(weights, bits, bias):
         {"cell": "gru"},
         {"bidirectional": True},
         {"hidden_sizes": (5, 4)},
+        {"cell": "ql_lstm", "block_size": 3, "hidden_sizes": (5, 4)},
+        {"cell": "ql_lstm", "coupled": True, "sharing": "psug1", "skip": None, "gates": {"o": 2}},
+        {"cell": "gru", "sharing": "psug2"},
+        {"cell": "gated_rnn"},
     ],
     ids=str,
 )
@@ -187,12 +232,15 @@ def test_step_gates_on_exact_inputs_are_exact(cell):
     torch.manual_seed(2)
     module = recurrent(cell, 3, 6, weights="binary", bias=False, gates=dict.fromkeys(CELLS[cell], 2))
     with torch.no_grad():
-        module.log_scale_l0.zero_()
+        for name, parameter in module.named_parameters():
+            if "_scale" in name:
+                parameter.fill_(float(name.startswith("gate_scale")))
     x = np.random.default_rng(2).choice([-2.0, -1.0, 1.0], size=(5, 1, 3)).astype(np.float32)
     expected = float_output(module, x)
-    got = integers(freeze(module), x)
-    assert np.unique(np.abs(np.round(got, 3))).size <= 2, "one step from zero: tanh(0), tanh(1), or 0 and 1"
-    np.testing.assert_allclose(got, expected, rtol=0, atol=1.5e-4)
+    frozen = freeze(module)
+    got = integers(frozen, x)
+    assert np.unique(np.abs(np.round(got, 2))).size <= 2, "one step from zero: tanh(0), tanh(1), or 0 and 1"
+    np.testing.assert_allclose(got, expected, rtol=0, atol=1.3e-4 + 0.5 * frozen.output_scale)
 
 
 @pytest.mark.parametrize("gate_levels", [2, 3])

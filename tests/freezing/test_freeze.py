@@ -13,7 +13,7 @@ from bitgate.data import Sequences
 from bitgate.errors import ArgumentError, DataError, UnsupportedError
 from bitgate.freezing import DEFAULT_INPUT_RANGE, as_sequences, integer_levels
 from bitgate.frozen.bounds import code_limit
-from bitgate.nn import GRU, LSTM, Linear, SequenceClassifier, fix_weights
+from bitgate.nn import GRU, LSTM, QLLSTM, Linear, SequenceClassifier, count_bits, fix_weights
 from bitgate.train import predict_logits
 from tests.freezing.nets import WEIGHTS
 
@@ -191,8 +191,15 @@ def test_data_that_are_not_finite_are_refused():
 @pytest.mark.parametrize(
     ("make", "options", "error", "message"),
     [
+        (lambda: QLLSTM(2, 3, skip="step"), {}, UnsupportedError, r"a step skip has no integer form.*skip='block'"),
+        (lambda: QLLSTM(2, 3, block_size=40000), {}, UnsupportedError, "block_size=40000, at most 32767"),
         (lambda: LSTM(2, 3, proj_size=2), {}, UnsupportedError, r"proj_size has no integer form.*proj_size=0"),
-        (lambda: nn.LSTM(2, 3), {}, UnsupportedError, "freeze: LSTM, expected SequenceClassifier, LSTM, GRU or"),
+        (
+            lambda: nn.LSTM(2, 3),
+            {},
+            UnsupportedError,
+            "freeze: LSTM, expected SequenceClassifier, LSTM, GRU, QLLSTM, GatedRNN or",
+        ),
         (lambda: nn.Sequential(Linear(2, 3)), {}, UnsupportedError, "freeze: Sequential, expected"),
         (classifier, {"state_bits": 12}, ArgumentError, r"state_bits: 12, expected one of \(8, 13, 16\)"),
         (classifier, {"mode": "mean"}, ArgumentError, "mode: 'mean', expected 'map' or 'sample'"),
@@ -308,3 +315,20 @@ def test_directions_and_layers_keep_their_places():
     for suffix, layer in zip(suffixes, frozen.flat_layers, strict=True):
         expected = getattr(module, "weight_hh" + suffix).mode().numpy()
         np.testing.assert_array_equal(layer.w_hh.values, expected)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"cell": "ql_lstm"},
+        {"cell": "gru", "sharing": "psug2"},
+        {"cell": "gated_rnn"},
+        {"cell": "ql_lstm", "skip": None},
+    ],
+    ids=str,
+)
+def test_bits_are_counted_as_in_torch(options):
+    model = SequenceClassifier(4, 10, (8, 6), weights="ternary", **options)
+    counted, cost = count_bits(model), freeze(model).cost()
+    assert (cost.n_weights, cost.n_biases, cost.n_scales) == (counted.n_weights, counted.n_biases, counted.n_scales)
+    assert cost.paper_bits == counted.paper_bits

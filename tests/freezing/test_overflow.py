@@ -63,9 +63,13 @@ def test_largest_codes_everywhere_do_not_overflow(cell, bits, sign):
     x = np.full((1, 5), HUGE, np.float32)
     h = np.full((1, 6), limit, np.int16)
     c = np.full((1, 6), 32767, np.int16)
-    state, _ = frozen.step((LayerState(h, c),), x)
+    at_end = layer.skip is not None  # of a block whose anchor is the largest too
+    position = np.full(1, layer.skip.block_size - 1, np.int16) if at_end else None
+    state, _ = frozen.step((LayerState(h, c, h if at_end else None, position),), x)
     by_hand = scalar.ScalarLayer(layer, bits)
     by_hand.h, by_hand.c = h[0].tolist(), c[0].tolist()
+    if at_end:
+        by_hand.anchor, by_hand.position = by_hand.h, layer.skip.block_size - 1
     by_hand.step([limit] * 5)
     assert state[0].h[0].tolist() == by_hand.h
     assert state[0].c[0].tolist() == by_hand.c
@@ -106,7 +110,7 @@ def test_shift_is_the_largest_that_fits(state_bits):
     layer = freeze(recurrent("lstm", 4, 12, weights="ternary"), state_bits=state_bits).flat_layers[0]
     check_layer(layer, state_bits)
     limit = code_limit(state_bits)
-    reach = product_bound(layer.w_ih, layer.w_hh, layer.mult_ih, layer.mult_hh, limit).reshape(4, -1).max(axis=1)
+    reach = product_bound(layer, limit).reshape(4, -1).max(axis=1)
     for gate in range(4):
         doubled = [m.copy() for m in (layer.mult_ih, layer.mult_hh)]
         for m in doubled:

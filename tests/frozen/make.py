@@ -4,10 +4,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bitgate.frozen import FrozenLayer, FrozenModel, InputMap, PackedMatrix, Readout
+from bitgate.frozen import BlockSkip, FrozenLayer, FrozenModel, InputMap, PackedMatrix, Readout
 from bitgate.frozen.bounds import code_limit
 
-CELL_GATES = {"lstm": 4, "coupled_lstm": 3, "gru": 3}
+CELL_GATES = {"lstm": 4, "coupled_lstm": 3, "gru": 3, "gated_rnn": 2}
+PSUG2 = {"lstm": (0, 0, 1, 0), "coupled_lstm": (0, 1, 0), "gru": (0, 0, 1), "gated_rnn": (0, 1)}
+PSUG1 = {cell: (0,) * gates for cell, gates in CELL_GATES.items()}
+ODD = {"lstm": (2, 0, 1, 2), "coupled_lstm": (1, 0, 0), "gru": (1, 1, 0), "gated_rnn": (1, 0)}
+SHARINGS = {"none": dict.fromkeys(CELL_GATES), "psug2": PSUG2, "psug1": PSUG1, "odd": ODD}
 BINARY, TERNARY, FOUR, SIXTEEN = (-1, 1), (-1, 0, 1), (-3, -1, 1, 3), tuple(range(-8, 8))
 EIGHT_BITS = tuple(range(-127, 128))
 
@@ -41,11 +45,15 @@ def random_layer(
     gate_levels: Sequence[int] | None = None,
     per_row: bool = False,
     reverse: bool = False,
+    sharing: str = "none",
+    skip: BlockSkip | None = None,
 ) -> FrozenLayer:
     gates = CELL_GATES[cell]
     rows = gates * hidden_size
-    w_ih = random_matrix(rng, rows, input_size, levels)
-    w_hh = random_matrix(rng, rows, hidden_size, levels)
+    projections = SHARINGS[sharing][cell]
+    weight_rows = rows if projections is None else (max(projections) + 1) * hidden_size
+    w_ih = random_matrix(rng, weight_rows, input_size, levels)
+    w_hh = random_matrix(rng, weight_rows, hidden_size, levels)
     limit = code_limit(state_bits)
     total_bits = 31 if product_bits == 32 else 46
     count = rows if per_row else gates
@@ -61,7 +69,15 @@ def random_layer(
         bias_hn=rng.integers(-(1 << 16), 1 << 16, hidden_size).astype(np.int32) if cell == "gru" else None,
         product_bits=product_bits,
         reverse=reverse,
+        sharing=projections,
+        skip=skip,
     )
+
+
+def random_skip(rng: np.random.Generator, units: int, block_size: int, range_bits: int = 1) -> BlockSkip:
+    """For one value of alpha, 0 and 1 included, or one per unit."""
+    alpha = rng.choice([0, 1, 9000, 16384, 32767, 32768], int(rng.choice([1, units])))
+    return BlockSkip(block_size, alpha.astype(np.int32), range_bits)
 
 
 def random_readout(
@@ -92,15 +108,19 @@ def random_frozen_model(
     per_row: bool = False,
     bidirectional: bool = False,
     class_names: Sequence[str] | None = None,
+    sharing: str = "none",
+    block_size: int | None = None,
+    range_bits: int = 1,
 ) -> FrozenModel:
-    """A random model; the arguments name every choice of docs/arithmetic.md."""
+    """A random model; the arguments name every choice of docs/arithmetic.md. ``block_size``: that of its skips."""
     layers, size = [], input_size
     for hidden in hidden_sizes:
         layers.append(
             tuple(
                 random_layer(
                     rng, size, hidden, cell=cell, state_bits=state_bits, product_bits=product_bits, levels=levels,
-                    gate_levels=gate_levels, per_row=per_row, reverse=reverse,
+                    gate_levels=gate_levels, per_row=per_row, reverse=reverse, sharing=sharing,
+                    skip=None if block_size is None else random_skip(rng, hidden, block_size, range_bits),
                 )
                 for reverse in ([False, True] if bidirectional else [False])
             )

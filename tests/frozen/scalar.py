@@ -77,13 +77,15 @@ class ScalarLayer:
         self.w_ih, self.w_hh = weights(layer.w_ih), weights(layer.w_hh)
         self.h = [0] * layer.hidden_size
         self.c = [0] * layer.hidden_size
+        self.anchor, self.position = [0] * layer.hidden_size, 0
 
     def parts(self, g: int, j: int, x: list[int]) -> tuple[int, int, int, int]:
         layer, size = self.layer, self.layer.hidden_size
         row = g * size + j
+        p = (g if layer.sharing is None else layer.sharing[g]) * size + j
         k = row if len(layer.mult_ih) > len(self.layer.gate_levels) else g
-        acc_x = checked(sum(w * v for w, v in zip(self.w_ih[row], x, strict=True)))
-        acc_h = checked(sum(w * v for w, v in zip(self.w_hh[row], self.h, strict=True)))
+        acc_x = checked(sum(w * v for w, v in zip(self.w_ih[p], x, strict=True)))
+        acc_h = checked(sum(w * v for w, v in zip(self.w_hh[p], self.h, strict=True)))
         bits = layer.product_bits
         m_x = checked(int(layer.mult_ih[k]) * acc_x, bits)
         m_h = checked(int(layer.mult_hh[k]) * acc_h, bits)
@@ -95,12 +97,25 @@ class ScalarLayer:
         return gate(checked(round_shift(m_x + m_h, shift) + bias), self.layer.gate_levels[g], tanh)
 
     def step(self, x: list[int]) -> None:
-        unit = {"lstm": self.lstm, "coupled_lstm": self.coupled, "gru": self.gru}[self.layer.cell]
-        pairs = [unit(j, x) for j in range(self.layer.hidden_size)]
+        cells = {"lstm": self.lstm, "coupled_lstm": self.coupled, "gru": self.gru, "gated_rnn": self.gated_rnn}
+        pairs = [cells[self.layer.cell](j, x) for j in range(self.layer.hidden_size)]
         self.h, self.c = [h for h, _ in pairs], [c for _, c in pairs]
+        if self.layer.skip is not None:
+            self.add_skip()
+
+    def add_skip(self) -> None:
+        skip, h_max = self.layer.skip, (1 << (self.n - 1)) - 1
+        self.position += 1
+        if self.position < skip.block_size:
+            return
+        alpha = skip.alpha.tolist() * (1 if len(skip.alpha) == len(self.h) else len(self.h))
+        kept = [round_shift(checked(a * v), 15) for a, v in zip(alpha, self.anchor, strict=True)]
+        self.h = [clip(checked(y + v), h_max) for y, v in zip(self.h, kept, strict=True)]
+        self.anchor, self.position = self.h, 0
 
     def hidden(self, o: int, doubled: int) -> int:
-        return clip(round_shift(checked(o * (2 * sigmoid(doubled) - 32768)), 31 - self.n), (1 << (self.n - 1)) - 1)
+        n = self.n - (0 if self.layer.skip is None else self.layer.skip.range_bits)
+        return clip(round_shift(checked(o * (2 * sigmoid(doubled) - 32768)), 31 - n), (1 << (n - 1)) - 1)
 
     def lstm(self, j: int, x: list[int]) -> tuple[int, int]:
         i, f, g, o = (self.value(k, j, x, tanh=k == 2) for k in range(4))
@@ -118,6 +133,12 @@ class ScalarLayer:
         p_x = checked(round_shift(m_x, shift) + bias)
         p_h = checked(round_shift(m_h, shift) + int(self.layer.bias_hn[j]))
         n = gate(checked(p_x + round_shift(r * p_h, 15)), self.layer.gate_levels[2], True)
+        return self.between(j, z, n)
+
+    def gated_rnn(self, j: int, x: list[int]) -> tuple[int, int]:
+        return self.between(j, self.value(0, j, x), self.value(1, j, x, tanh=True))
+
+    def between(self, j: int, z: int, n: int) -> tuple[int, int]:
         c = clip(round_shift(checked(z * self.c[j] + (32768 - z) * n), 15), 32767)
         h = c if self.n == 16 else round_shift(c, 16 - self.n)
         return clip(h, (1 << (self.n - 1)) - 1), c

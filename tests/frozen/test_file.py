@@ -15,7 +15,8 @@ from safetensors.numpy import save_file
 
 from bitgate.errors import FormatError
 from bitgate.frozen import FrozenModel, file, load
-from tests.frozen.make import CELL_GATES, FOUR, random_frozen_model, random_sequences
+from bitgate.frozen.record import SKIP_CELLS
+from tests.frozen.make import CELL_GATES, FOUR, SHARINGS, random_frozen_model, random_sequences
 
 
 def make(cell: str = "gru", **options: Any) -> FrozenModel:
@@ -45,6 +46,28 @@ def test_round_trip_is_exact(tmp_path: Path, cell: str, bidirectional: bool) -> 
         other = read_parts(tmp_path / "b.bitgate")[1][key]
         assert value.dtype == other.dtype
         assert value.tobytes() == other.tobytes()
+
+
+@pytest.mark.parametrize("sharing", SHARINGS)
+@pytest.mark.parametrize("cell", CELL_GATES)
+def test_versions(tmp_path: Path, cell: str, sharing: str) -> None:
+    """Version 1 where it suffices, so that older readers go on; version 2 for what it has no names for."""
+    path = tmp_path / "m"
+    for block_size in (None, 7) if cell in SKIP_CELLS else (None,):
+        model = make(cell, sharing=sharing, block_size=block_size, hidden_sizes=(5, 2))
+        model.save(path)
+        is_new = cell == "gated_rnn" or sharing != "none" or block_size is not None
+        assert read_parts(path)[0]["version"] == ("2" if is_new else "1")
+        loaded = load(path)
+        x = random_sequences(np.random.default_rng(0), model, 2, 15)
+        np.testing.assert_array_equal(loaded.run(x), model.run(x))
+        for a, b in zip(loaded.flat_layers, model.flat_layers, strict=True):
+            assert a.sharing == b.sharing
+            assert (a.skip is None) == (b.skip is None)
+        header, tensors = read_parts(path)
+        save_file(tensors, path, header | {"version": "1" if is_new else "2"})
+        with pytest.raises(FormatError, match="but what it holds is of version"):
+            load(path)
 
 
 def test_without_readout(tmp_path: Path) -> None:
@@ -161,6 +184,62 @@ def test_hostile_descriptions_are_refused(tmp_path: Path, change: str) -> None:
     assert load_or_refuse(path) is None
 
 
+SKIP_EDITS: dict[str, Callable[[dict[str, Any], dict[str, Any]], Any]] = {
+    "sharing short": lambda t, e: e.update(sharing=[0, 0, 1]),
+    "sharing gap": lambda t, e: e.update(sharing=[0, 0, 2, 0]),
+    "sharing negative": lambda t, e: e.update(sharing=[0, -1, 1, 0]),
+    "sharing huge": lambda t, e: e.update(sharing=[0, 0, 10**30, 0]),
+    "sharing bool": lambda t, e: e.update(sharing=[0, 0, True, 0]),
+    "sharing text": lambda t, e: e.update(sharing="psug2"),
+    "sharing empty": lambda t, e: e.update(sharing=[]),
+    "sharing null": lambda t, e: e.update(sharing=None),
+    "one projection": lambda t, e: e.update(sharing=[0, 0, 0, 0]),
+    "four projections": lambda t, e: e.pop("sharing"),
+    "skip null": lambda t, e: e.update(skip=None),
+    "skip key": lambda t, e: e["skip"].update(extra=1),
+    "kind": lambda t, e: e["skip"].update(kind="step"),
+    "no kind": lambda t, e: e["skip"].pop("kind"),
+    "block 0": lambda t, e: e["skip"].update(block_size=0),
+    "block too long": lambda t, e: e["skip"].update(block_size=32768),
+    "block float": lambda t, e: e["skip"].update(block_size=2.0),
+    "range": lambda t, e: e["skip"].update(range_bits=13),
+    "range negative": lambda t, e: e["skip"].update(range_bits=-1),
+    "alpha missing": lambda t, e: t.pop("layers.0.0.alpha"),
+    "alpha above 1": lambda t, e: t.update({"layers.0.0.alpha": np.array([32769], np.int32)}),
+    "alpha negative": lambda t, e: t.update({"layers.0.0.alpha": np.array([-1], np.int32)}),
+    "alpha float": lambda t, e: t.update({"layers.0.0.alpha": np.array([1], np.float32)}),
+    "alpha scalar": lambda t, e: t.update({"layers.0.0.alpha": np.array(1, np.int32)}),
+    "alpha empty": lambda t, e: t.update({"layers.0.0.alpha": np.zeros(0, np.int32)}),
+    "alpha of two": lambda t, e: t.update({"layers.0.0.alpha": np.zeros(2, np.int32)}),
+    "alpha without skip": lambda t, e: e.pop("skip"),
+    "cell": lambda t, e: e.update(cell="coupled_lstm"),
+    "unknown key": lambda t, e: e.update(extra=1),
+}
+
+
+@pytest.mark.parametrize("change", [None, *SKIP_EDITS])
+def test_hostile_gate_maps_and_skips_are_refused(tmp_path: Path, change: str | None) -> None:
+    path = tmp_path / "m"
+    make("lstm", sharing="psug2", block_size=16).save(path)
+    header, tensors = read_parts(path)
+    description = json.loads(header["model"])
+    if change is not None:
+        SKIP_EDITS[change](tensors, description["layers"][0][0])
+    save_file(tensors, path, header | {"model": json.dumps(description)})
+    assert (load_or_refuse(path) is None) == (change is not None)
+
+
+def test_a_skip_of_another_cell_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "m"
+    make("gru", sharing="psug2").save(path)
+    header, tensors = read_parts(path)
+    description = json.loads(header["model"])
+    description["layers"][0][0]["skip"] = {"kind": "block", "block_size": 2, "range_bits": 0}
+    save_file(tensors | {"layers.0.0.alpha": np.zeros(1, np.int32)}, path, header | {"model": json.dumps(description)})
+    with pytest.raises(FormatError, match="skip: gru has none"):
+        load(path)
+
+
 def test_unedited_description_is_accepted(tmp_path: Path) -> None:
     path = tmp_path / "m"
     make().save(path)
@@ -173,7 +252,7 @@ def test_unedited_description_is_accepted(tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({"format": "other"}, "not a bitgate model"),
-        ({"version": "2"}, "version 2 of the format; this bitgate reads 1"),
+        ({"version": "3"}, "version 3 of the format; this bitgate reads 1 and 2"),
         ({"model": "{"}, "m: "),
         ({"model": "[" * 100_000}, "m: "),
         ({"model": "[]"}, "m: "),

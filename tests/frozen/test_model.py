@@ -5,11 +5,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bitgate.errors import ArgumentError, ShapeError
-from bitgate.frozen import FrozenLayer, FrozenModel
+from bitgate.frozen import BlockSkip, FrozenLayer, FrozenModel
+from bitgate.frozen.record import SKIP_CELLS
 from tests.frozen.compare import assert_equal_to_scalar
-from tests.frozen.make import random_frozen_model, random_layer, random_sequences
+from tests.frozen.make import CELL_GATES, SHARINGS, random_frozen_model, random_layer, random_sequences
 
 
 @pytest.fixture
@@ -78,11 +81,74 @@ def test_shapes_that_do_not_chain_are_refused(model: FrozenModel) -> None:
         ({"bias_hn": None}, "bias_hn: given exactly for a GRU"),
         ({"shift": np.array([0, 1, 1], dtype=np.int32)}, "shift"),
         ({"product_bits": 48}, "product_bits: 48"),
+        ({"sharing": (0, 0)}, "sharing: .*expected 3 projections"),
+        ({"sharing": (0, 2, 2)}, "without gaps"),
+        ({"sharing": (0, 0, 1)}, "gru: 2 projections of 5 units need 10 rows, got 15"),
+        ({"skip": BlockSkip(16, np.zeros(1, np.int32), 1)}, "skip: gru has none, only coupled_lstm and lstm"),
     ],
 )
 def test_bad_layers_are_refused(model: FrozenModel, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ShapeError, match=message):
         replace(model.layers[0][0], **changes)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((0, [1], 0), "block_size: 0, expected 1 to 32767"),
+        ((32768, [1], 0), "block_size: 32768"),
+        ((1, [1], 13), "range_bits: 13, expected 0 to 12"),
+        ((1, [-1], 0), r"alpha: -1 to -1, expected 0 to 32768 \(Q15\)"),
+        ((1, [0, 32769], 0), "alpha: 0 to 32769"),
+    ],
+)
+def test_bad_skips_are_refused(arguments: tuple[int, list[int], int], message: str) -> None:
+    block_size, alpha, range_bits = arguments
+    with pytest.raises(ShapeError, match=message):
+        BlockSkip(block_size, np.array(alpha, np.int32), range_bits)
+
+
+def test_ranges_of_skips_are_checked() -> None:
+    rng = np.random.default_rng(0)
+    with pytest.raises(ShapeError, match="range_bits: 5, at most 4 are possible with 8 state bits"):
+        random_frozen_model(rng, state_bits=8, block_size=2, range_bits=5)
+    model = random_frozen_model(rng, block_size=2, range_bits=1, bidirectional=True)
+    forward, backward = model.layers[0]
+    assert backward.skip is not None
+    other = replace(backward, skip=replace(backward.skip, range_bits=2))
+    with pytest.raises(ShapeError, match="layer 0: its directions have hidden states of different ranges"):
+        replace(model, layers=((forward, other),))
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.integers(0, 2**32 - 1),
+    st.sampled_from(list(CELL_GATES)),
+    st.sampled_from(list(SHARINGS)),
+    st.sampled_from([32, 64]),
+    st.booleans(),
+)
+def test_accepted_layers_never_overflow(seed: int, cell: str, sharing: str, product_bits: int, per_row: bool) -> None:
+    """Multipliers of both signs at the bound of the proof, the largest inputs: the oracle checks each sum."""
+    rng = np.random.default_rng(seed)
+    block_size = int(rng.integers(1, 4)) if cell in SKIP_CELLS else None
+    options: dict[str, Any] = {"cell": cell, "sharing": sharing, "product_bits": product_bits, "per_row": per_row}
+    options |= {"block_size": block_size, "range_bits": int(rng.integers(0, 5)), "classes": None}
+    model = random_frozen_model(rng, input_size=2, hidden_sizes=(3,), state_bits=int(rng.choice([8, 16])), **options)
+    layer = model.layers[0][0]
+    grown = model
+    for _ in range(40):  # doubles multipliers and biases until the proof says no
+        layer = replace(layer, mult_ih=grow(layer.mult_ih), mult_hh=grow(layer.mult_hh), bias=grow(layer.bias))
+        try:
+            grown = replace(model, layers=((layer,),))
+        except ShapeError:
+            break
+    x = (rng.choice([-1e6, 1e6], (1, 9, 2)) + 0 * model.input_map.mean).astype(np.float32)
+    assert_equal_to_scalar(grown, grown.trace(x), x, np.array([9]))
+
+
+def grow(values: np.ndarray) -> np.ndarray:
+    return np.clip(values.astype(np.int64) * 2, -(1 << 31) + 1, (1 << 31) - 1).astype(np.int32)
 
 
 def test_inputs_are_checked(model: FrozenModel) -> None:
@@ -113,6 +179,19 @@ def test_arrays_are_read_only(model: FrozenModel) -> None:
         layer.bias[0] = 1
     with pytest.raises(ValueError, match="read-only"):
         layer.w_ih.packed[0, 0] = 1
+
+
+def test_cost_of_shared_projections_and_skips() -> None:
+    rng = np.random.default_rng(0)
+    model = random_frozen_model(rng, hidden_sizes=(5,), classes=None, sharing="psug2", block_size=16, per_row=True)
+    cost, layer = model.cost(), model.layers[0][0]
+    assert layer.skip is not None
+    n_alpha = layer.skip.alpha.size
+    assert cost.n_weights == 10 * 3 + 10 * 5  # two projections instead of four
+    assert cost.paper_bits == 2 * cost.n_weights + 32 * 20
+    assert cost.n_scales == 20 + n_alpha
+    assert cost.flash_bytes == 10 * 1 + 10 * 2 + 4 * (20 + 20 + 20) + 4 + 4 + 2 * n_alpha + 386
+    assert cost.ram_bytes == 2 * (5 + 5 + 5 + 1 + 5)
 
 
 def test_cost_counts() -> None:

@@ -1,5 +1,7 @@
 """Operations of a step against counts made by hand from docs/arithmetic.md."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -54,6 +56,29 @@ def test_step_gates_need_no_table_and_no_product() -> None:
 def test_gru(bits: int, additions: int) -> None:
     # The unit: 3 gates (1 + 4), 2 N - 1, bias_hn, 2 for u, 3 for c', and the rounding of h unless it has 16 bits.
     assert needed_operations(tiny((0, 0, 0), "gru"), bits) == Operations(additions, 6 + 3 + 3, 6)
+
+
+def test_gated_rnn() -> None:
+    layer = random_frozen_model(np.random.default_rng(0), cell="gated_rnn", hidden_sizes=(1,)).layers[0][0]
+    sums = needed_sums(layer.w_ih) + needed_sums(layer.w_hh)
+    # Two rows of two; two gates (1 + 4), 2 N - 1, 3 for c'; at 16 bits h is c. Products: two interpolations, two of c'.
+    assert needed_operations(layer, 16) == sums + Operations(4 + 10 + 1 + 3, 4 + 2 + 2, 4)
+    assert needed_operations(layer, 8) == sums + Operations(4 + 10 + 1 + 3 + 1, 4 + 2 + 2, 4)
+
+
+def test_shared_sums_are_made_once_and_scaled_for_every_gate() -> None:
+    rng = np.random.default_rng(0)
+    own, shared = (random_frozen_model(rng, hidden_sizes=(5,), sharing=s).layers[0][0] for s in ("none", "psug1"))
+    sums = [needed_sums(layer.w_ih) + needed_sums(layer.w_hh) for layer in (own, shared)]
+    assert sums[1].additions < sums[0].additions / 2
+    rest = needed_operations(own, 16).additions - sums[0].additions
+    assert needed_operations(shared, 16) == sums[1] + Operations(rest, 20 * 2 + 5 * (5 + 3), 5 * 5 * 2)
+
+
+def test_a_skip_costs_a_product_and_two_additions_a_unit() -> None:
+    layer = random_frozen_model(np.random.default_rng(0), hidden_sizes=(5,), block_size=16).layers[0][0]
+    without = needed_operations(replace(layer, skip=None), 16)
+    assert needed_operations(layer, 16) == without + Operations(5 * 2, 5)
 
 
 @pytest.mark.parametrize(("levels", "lookups"), [(2, 0), (3, 3), (4, 3), (5, 4), (256, 9)])

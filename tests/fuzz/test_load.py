@@ -30,7 +30,7 @@ def test_the_corpus_has_models_and_other_files() -> None:
 
 
 def test_seeds_are_models(models: list[bytes]) -> None:
-    assert len(models) == 9
+    assert len(models) == 12
     assert all(check(raw) for raw in models)
 
 

@@ -38,7 +38,7 @@ ARGUMENTS: list[tuple[Make, str]] = [
     (lambda: SequenceClassifier(2, 3, ()), "hidden_sizes: (), expected the units of at least one layer"),
     (lambda: SequenceClassifier(2, 3, 64), "hidden_sizes: 64, expected the units of at least one layer"),  # type: ignore[arg-type]
     (lambda: SequenceClassifier(2, 3, (4, 0)), "hidden_size: 0, expected an integer of at least 1"),
-    (lambda: SequenceClassifier(2, 3, cell="rnn"), "cell: 'rnn', expected 'lstm' or 'gru'"),  # type: ignore[arg-type]
+    (lambda: SequenceClassifier(2, 3, cell="rnn"), "cell: 'rnn', expected one of lstm, gru, ql_lstm, gated_rnn"),  # type: ignore[arg-type]
     (lambda: SequenceClassifier(2, 3, cell="gru", coupled=True), "coupled: a GRU's update gate is coupled already"),
     (lambda: SequenceClassifier(2, 3, dropout=1.0), "dropout: 1.0, expected a probability from 0 to below 1"),
     (lambda: SequenceClassifier(2, 3, weights="int8"), "weights: 'int8', expected one of"),

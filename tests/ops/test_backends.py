@@ -1,11 +1,22 @@
 """Every backend computes what the reference computes; a backend that cannot run a layer says why."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
 
+from bitgate.cells import CELL_GATES
 from bitgate.errors import ArgumentError
-from bitgate.ops import LayerParameters, Moments, Recurrence, choose_backend, native_kernel, training_kernel_status
+from bitgate.ops import (
+    LayerParameters,
+    Moments,
+    Recurrence,
+    Skip,
+    choose_backend,
+    native_kernel,
+    training_kernel_status,
+)
 from bitgate.ops.recurrent import flip
 from tests.ops.problems import Problem, problems
 from tests.tolerances import EXACT, FLOAT32_PARITY, FLOAT64_PARITY, Tolerance, assert_near
@@ -16,7 +27,7 @@ DTYPES = [(torch.float64, FLOAT64_PARITY), (torch.float32, FLOAT32_PARITY)]
 @pytest.mark.parametrize(("dtype", "tolerance"), DTYPES)
 def test_vendor_equals_reference(dtype: torch.dtype, tolerance: Tolerance) -> None:
     @settings(max_examples=60)
-    @given(problem=problems(smooth=True, plain=True))
+    @given(problem=problems(smooth=True, plain=True, no_skip=True))
     def check(problem: Problem) -> None:
         expected = problem.with_gradients("reference", dtype)
         actual = problem.with_gradients("vendor", dtype)
@@ -28,9 +39,9 @@ def test_vendor_equals_reference(dtype: torch.dtype, tolerance: Tolerance) -> No
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), DTYPES)
-@pytest.mark.parametrize("cell", ["lstm", "coupled_lstm", "gru"])
+@pytest.mark.parametrize("cell", ["lstm", "coupled_lstm", "gru", "gated_rnn"])
 def test_another_problem_is_noticed(cell: str, dtype: torch.dtype, tolerance: Tolerance) -> None:
-    problem = Problem(cell, (0,) * (4 if cell == "lstm" else 3))  # type: ignore[arg-type]
+    problem = Problem(cell, (0,) * len(CELL_GATES[cell]))  # type: ignore[arg-type]
     expected = problem.with_gradients("reference", dtype)["output"]
     for other in (problem.but(reverse=True), problem.but(lengths=(5, 3, 2)), problem.but(bias=False)):
         with pytest.raises(AssertionError, match="output differs"):
@@ -101,7 +112,12 @@ def test_environment_names_the_backend_and_the_argument_wins(monkeypatch: pytest
 
 
 @pytest.mark.parametrize(
-    ("recurrence", "random", "why"), [(STAIRCASE, False, "staircase gates"), (SMOOTH, True, "lr-trick")]
+    ("recurrence", "random", "why"),
+    [
+        (STAIRCASE, False, "staircase gates"),
+        (SMOOTH, True, "lr-trick"),
+        (replace(SMOOTH, skip=Skip("block", 2)), False, "no additive skip"),
+    ],
 )
 def test_vendor_refuses_what_it_cannot_run(recurrence: Recurrence, random: bool, why: str) -> None:
     with pytest.raises(ArgumentError, match=f"'vendor' cannot run this layer.*{why}.*use 'reference'"):

@@ -32,8 +32,16 @@ def test_one_graph_serves_all_steps_and_batches() -> None:
             assert_near(a, b, EXACT)
 
 
-def test_a_module_compiles() -> None:
-    module = bitgate.nn.LSTM(3, 5, coupled=True, weights="ternary", gates={"o": 2}).eval()
+MODULES = [
+    bitgate.nn.LSTM(3, 5, coupled=True, weights="ternary", gates={"o": 2}),
+    bitgate.nn.QLLSTM(3, 5, block_size=2),
+    bitgate.nn.QLLSTM(3, 5, skip="step", skip_per_unit=True, coupled=True),
+]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_compiles(module: torch.nn.Module) -> None:
+    module = module.eval()
     compiled = torch.compile(module, backend="aot_eager", dynamic=True)
     x = torch.randn(4, 3, 3)
     assert_near(compiled(x)[0], module(x)[0], EXACT)

@@ -10,9 +10,11 @@ from hypothesis import given, settings
 from torch import Tensor
 
 from bitgate.cells import CELL_GATES
+from bitgate.errors import ArgumentError
+from bitgate.ops import Skip
 from tests.ops import naive
 from tests.ops.problems import Problem, problems
-from tests.tolerances import FLOAT64_PARITY, assert_near
+from tests.tolerances import EXACT, FLOAT64_PARITY, assert_near
 
 EVERY_CELL = [
     Problem("lstm", (0, 0, 0, 0), projection=2),
@@ -24,16 +26,30 @@ EVERY_CELL = [
     Problem("lstm", (0, 0, 0, 0), projection=2, is_random=True),
     Problem("coupled_lstm", (0, 0, 0), is_random=True),
     Problem("gru", (0, 0, 0), is_random=True),
+    Problem("gated_rnn", (0, 0)),
+    Problem("gated_rnn", (0, 3), sharing=(0, 0), is_random=True),
+    Problem("lstm", (0, 0, 0, 0), sharing=(0, 0, 1, 0), skip=Skip("block", 2)),
+    Problem("coupled_lstm", (0, 0, 0), sharing=(0, 0, 0), skip=Skip("step"), per_unit=True),
+    Problem("gru", (0, 0, 0), sharing=(0, 0, 1)),
+    Problem("gru", (0, 0, 0), sharing=(0, 1, 0), is_random=True, reverse=True),
 ]
 
 
 def naive_run(problem: Problem, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     arrays = {name: value.detach().double().numpy() for name, value in tensors.items()}
-    zeros = np.zeros(arrays["w_ih"].shape[0])
-    params = {k: arrays[k] for k in ("w_ih", "w_hh", "w_hr", "v_ih", "v_hh", "v_hr") if k in arrays}
+    zeros = np.zeros(len(CELL_GATES[problem.cell]) * problem.hidden)
+    names = ("w_ih", "w_hh", "w_hr", "v_ih", "v_hh", "v_hr", "gate_scale")
+    params = {k: arrays[k] for k in names if k in arrays}
     params |= {"b_ih": arrays.get("bias_ih", zeros), "b_hh": arrays.get("bias_hh", zeros)}
-    noise = problem.noise()
-    output, h, c = naive.run(
+    params |= {"alpha": arrays["skip_scale"]} if problem.skip else {}
+    noise, positions = problem.noise(), problem.positions()
+    step = block = None
+    if problem.skip and problem.skip.kind == "step":
+        step = "bounded" if problem.skip.is_bounded else "raw"
+    elif problem.skip:
+        counts = [0] * problem.batch if positions is None else positions.tolist()
+        block = (problem.skip.block_size, arrays["anchor"], counts)
+    found = naive.run(
         problem.cell,
         dict(zip(CELL_GATES[problem.cell], problem.gates, strict=True)),
         arrays["x"],
@@ -43,19 +59,21 @@ def naive_run(problem: Problem, tensors: dict[str, Tensor]) -> dict[str, Tensor]
         list(problem.lengths or [problem.steps] * problem.batch),
         problem.reverse,
         None if noise is None else noise.numpy(),
+        problem.sharing,
+        step,
+        block,
     )
-    named = {"output": output, "h": h} | ({} if problem.cell == "gru" else {"c": c})
-    return {name: torch.from_numpy(value) for name, value in named.items()}
+    return {name: torch.from_numpy(value) for name, value in found.items()}
 
 
 def check_naive(problem: Problem, tensors: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
-    result = problem.run(tensors, "reference")._asdict()
-    assert (result["c"] is None) == (problem.cell == "gru")
+    result = {k: v for k, v in problem.run(tensors, "reference")._asdict().items() if v is not None}
+    assert sorted(result) == sorted(expected)
     for name, value in expected.items():
         assert_near(result[name].detach(), value, FLOAT64_PARITY, name)
 
 
-@settings(max_examples=80)
+@settings(max_examples=150)
 @given(problem=problems())
 def test_reference_equals_the_naive_loop(problem: Problem) -> None:
     tensors = problem.tensors()
@@ -63,8 +81,9 @@ def test_reference_equals_the_naive_loop(problem: Problem) -> None:
 
 
 def swap_gates(tensors: dict[str, Tensor]) -> None:
-    first, last = tensors["w_hh"].detach().chunk(2)
-    tensors["w_hh"] = torch.cat([last, first])
+    name = "gate_scale" if "gate_scale" in tensors else "w_hh"
+    first, last = tensors[name].detach().tensor_split(2)
+    tensors[name] = torch.cat([last, first])
 
 
 def negate_bias(tensors: dict[str, Tensor]) -> None:
@@ -98,21 +117,98 @@ def test_gradients_of_smooth_gates_are_finite_differences(problem: Problem, reve
 
     def outputs(*values: Tensor) -> Any:
         result = problem.run(dict(zip(tensors, values, strict=True)), "reference")
-        return tuple(value for value in result if value is not None)
+        return tuple(value for value in result if value is not None and value.is_floating_point())
 
     assert torch.autograd.gradcheck(outputs, tuple(tensors.values()))
 
 
+SKIPS = [p for p in EVERY_CELL if p.skip]
+
+
+def drop_skip(tensors: dict[str, Tensor]) -> None:
+    tensors["skip_scale"] = torch.zeros_like(tensors["skip_scale"])
+
+
+def drop_anchor(tensors: dict[str, Tensor]) -> None:
+    tensors["anchor"] = tensors["h"]
+
+
+@pytest.mark.parametrize(
+    ("problem", "sabotage"), [(SKIPS[0], drop_skip), (SKIPS[0], drop_anchor), (SKIPS[1], drop_skip)]
+)
+def test_sabotage_of_a_skip_is_noticed(problem: Problem, sabotage: Callable[..., None]) -> None:
+    tensors = problem.tensors()
+    expected = naive_run(problem, tensors)
+    sabotage(tensors)
+    with pytest.raises(AssertionError, match="output differs"):
+        check_naive(problem, tensors, expected)
+
+
+def test_another_map_block_or_bound_is_noticed() -> None:
+    block, step = SKIPS
+    others = [block.but(sharing=(0, 1, 1, 0)), block.but(skip=Skip("block", 3)), block.but(begins_inside=False)]
+    for problem, other in [(block, o) for o in others] + [(step, step.but(skip=Skip("step", is_bounded=False)))]:
+        tensors = problem.tensors()
+        with pytest.raises(AssertionError, match="output differs"):
+            check_naive(other, tensors, naive_run(problem, tensors))
+
+
 @pytest.mark.parametrize("problem", [p for p in EVERY_CELL if not p.is_random])
-def test_one_call_equals_any_chunking(problem: Problem) -> None:
+@pytest.mark.parametrize("sizes", [[1, 3, 1], [2, 2, 1], [1, 1, 1, 1, 1]])
+def test_one_call_equals_any_chunking(problem: Problem, sizes: list[int]) -> None:
     problem = problem.but(lengths=None, reverse=False)
     tensors = problem.tensors()
     whole = problem.run(tensors, "reference")
-    state = dict(tensors)
+    state, position = dict(tensors), problem.positions()
     outputs = []
-    for chunk in tensors["x"].split([1, 3, 1]):
-        result = problem.run(state | {"x": chunk}, "reference")
+    for chunk in tensors["x"].split(sizes):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Problem, "positions", lambda _, position=position: position)
+            result = problem.run(state | {"x": chunk}, "reference")
         outputs.append(result.output)
-        state |= {"h": result.h} | ({} if result.c is None else {"c": result.c})
+        state |= {name: getattr(result, name) for name in ("h", "c", "anchor") if getattr(result, name) is not None}
+        position = result.position
     assert_near(torch.cat(outputs), whole.output, FLOAT64_PARITY, "output")
-    assert_near(state["h"], whole.h, FLOAT64_PARITY, "h")
+    for name, value in whole._asdict().items():
+        if name in state:
+            assert_near(state[name], value, FLOAT64_PARITY, name)
+    if position is not None:
+        assert_near(position, whole.position, EXACT, "position")
+
+
+@pytest.mark.parametrize("problem", EVERY_CELL)
+def test_nan_behind_an_end_reaches_no_state_and_no_gradient(problem: Problem) -> None:
+    clean = problem.with_gradients("reference")
+    assert problem.lengths == (5, 3, 1)
+    tensors = Problem.tensors
+
+    def spoiled(self: Problem, dtype: torch.dtype = torch.float64) -> dict[str, Tensor]:
+        found = tensors(self, dtype)
+        for row, end in enumerate(problem.lengths or ()):
+            found["x"].data[end:, row] = float("nan")
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Problem, "tensors", spoiled)
+        dirty = problem.with_gradients("reference")
+    for name, value in clean.items():
+        assert_near(dirty[name], value, EXACT, name)
+
+
+def test_options_and_parameters_must_go_together() -> None:
+    problem = SKIPS[0]
+    for name in ("gate_scale", "skip_scale"):
+        tensors = problem.tensors()
+        del tensors[name]
+        with pytest.raises(ArgumentError, match=f"{name}: expected, but"):
+            problem.run(tensors, "reference")
+        with pytest.raises(ArgumentError, match=f"{name}: given, but"):
+            problem.but(**{"gate_scale": {"sharing": None}, "skip_scale": {"skip": None}}[name]).run(
+                problem.tensors(), "reference"
+            )
+    two = problem.tensors() | {"bias_hh": problem.tensors()["bias_ih"]}
+    with pytest.raises(ArgumentError, match="bias_hh: given, but gates that share"):
+        problem.run(two, "reference")
+    gru = Problem("gru", (0, 0, 0), skip=Skip("block", 2))
+    with pytest.raises(ArgumentError, match="the cell 'gru' is no LSTM"):
+        gru.run(gru.tensors(), "reference")

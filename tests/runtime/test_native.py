@@ -17,7 +17,7 @@ LOWEST = np.int16(-32768)  # one below what state_bits 16 allows
 
 NAMES = (
     *("cell", "w_ih", "w_hh", "gates", "mult_ih", "mult_hh"),
-    *("per_row", "shift", "bias", "bias_hn", "product_bits"),
+    *("per_row", "shift", "bias", "bias_hn", "product_bits", "sharing", "skip"),
 )
 
 
@@ -78,14 +78,47 @@ def test_good_arguments_are_accepted(parts: dict[str, Any]) -> None:
         ("gates", ((0, None, None), (3, z(2, dtype=I32), z(3)), (0, None, None))),
         ("w_ih", ()),
         ("w_hh", None),
+        ("sharing", z(2, dtype=np.uint8)),
+        ("sharing", z(3, dtype=np.uint8)),  # one projection, but rows for three
+        ("sharing", np.array([0, 2, 3], np.uint8)),
+        ("sharing", np.array([0, 2, 2], np.uint8)),
+        ("sharing", (0, 1, 2)),
+        ("skip", (z(1, dtype=np.uint16), False, 16, 1)),  # a GRU has none
+        ("skip", 3),
     ],
 )
 def test_bad_layers(parts: dict[str, Any], name: str, value: Any) -> None:
     parts["layer"][name] = value
     with pytest.raises(
         (ValueError, TypeError, BufferError),
-        match=r"wrong type|must be|not one|fit|argument|tuple|bytes-like|contiguous|memory",
+        match=r"wrong type|must be|not one|fit|argument|tuple|bytes-like|contiguous|memory|skip: cell",
     ):
+        build(parts)
+
+
+# alpha, alpha_per_unit, block_size, range_bits
+@pytest.mark.parametrize(
+    ("index", "value"),
+    [
+        (0, z(2, dtype=np.uint16)),
+        (0, z(1)),
+        (0, np.full(1, 32769, np.uint16)),
+        (1, True),
+        (2, 0),
+        (2, 32768),
+        (3, -1),
+        (3, 13),
+    ],
+)
+def test_bad_skips(index: int, value: Any) -> None:
+    model = random_frozen_model(np.random.default_rng(0), sharing="psug2")
+    parts: dict[str, Any] = {"layer": dict(zip(NAMES, binding._layer(model.layers[0][0]), strict=True))}
+    parts |= {"readout": None, "inputs": INPUTS, "state_bits": 16}
+    good = (np.array([32768], np.uint16), False, 32767, 12)
+    parts["layer"]["skip"] = good
+    build(parts).step(z(B, 3 * H + 1), z(B, INPUTS))
+    parts["layer"]["skip"] = with_item(good, index, value)
+    with pytest.raises(ValueError, match=r"wrong type|out of range|above 32768"):
         build(parts)
 
 

@@ -11,10 +11,20 @@ from hypothesis import strategies as st
 
 from bitgate import runtime
 from bitgate.errors import ArgumentError, ShapeError, ToolError
-from bitgate.frozen import FrozenModel
+from bitgate.frozen import BlockSkip, FrozenModel
 from bitgate.frozen.interpreter import LayerState
+from bitgate.frozen.record import SKIP_CELLS
 from bitgate.runtime import Session, binding
-from tests.frozen.make import BINARY, CELL_GATES, EIGHT_BITS, FOUR, TERNARY, random_frozen_model, random_sequences
+from tests.frozen.make import (
+    BINARY,
+    CELL_GATES,
+    EIGHT_BITS,
+    FOUR,
+    SHARINGS,
+    TERNARY,
+    random_frozen_model,
+    random_sequences,
+)
 
 needs_native = pytest.mark.skipif(not runtime.native_available(), reason=runtime.native_status())
 BACKENDS = [pytest.param("native", marks=needs_native), "interpreter"]
@@ -37,6 +47,9 @@ def models(draw: st.DrawFn) -> tuple[FrozenModel, np.random.Generator]:
         gate_levels=draw(levels),
         per_row=draw(st.booleans()),
         bidirectional=draw(st.booleans()),
+        sharing=draw(st.sampled_from(list(SHARINGS))),
+        block_size=draw(st.sampled_from([None, 1, 3, 5])) if cell in SKIP_CELLS else None,
+        range_bits=draw(st.integers(0, 4)),
     )
     if model.layers and draw(st.booleans()):
         model = replace(model, readout=None)
@@ -77,6 +90,10 @@ def test_native_equals_interpreter(
             for part, other in zip(session.state, state, strict=True):
                 np.testing.assert_array_equal(part.h, other.h)
                 np.testing.assert_array_equal(part.c, other.c)
+                assert (part.anchor is None) == (other.anchor is None)
+                if part.anchor is not None and other.anchor is not None:
+                    np.testing.assert_array_equal(part.anchor, other.anchor)
+                    np.testing.assert_array_equal(part.position, other.position)
 
 
 @needs_native
@@ -123,8 +140,10 @@ def test_streams_keep_their_state(model: FrozenModel, backend: Any) -> None:
     np.testing.assert_array_equal(np.stack(one), np.stack(first)[:, 1])
 
 
+@pytest.mark.parametrize("block_size", [None, 2])
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_state_is_saved_and_restored(model: FrozenModel, backend: Any) -> None:
+def test_state_is_saved_and_restored(backend: Any, block_size: int | None) -> None:
+    model = random_frozen_model(np.random.default_rng(0), hidden_sizes=(5, 3), block_size=block_size)
     session, other = Session(model, backend), Session(model, "interpreter")
     x = random_sequences(np.random.default_rng(1), model, 2, 6)
     assert [part.h.shape for part in session.state] == [(1, 5), (1, 3)]
@@ -168,8 +187,35 @@ def test_bad_states(model: FrozenModel) -> None:
         session.state = (LayerState(h[:, :2], c), good[1])
     with pytest.raises(ShapeError, match="c of layer 0: expected int16"):
         session.state = (LayerState(h, c.astype(np.float32)), good[1])
-    with pytest.raises(ShapeError, match="h of layer 0: a value is beyond ±32767"):
+    with pytest.raises(ShapeError, match="h of layer 0: a value is beyond -32767 to 32767"):
         session.state = (LayerState(h + np.int16(-32768), c), good[1])
+
+
+@needs_native
+@pytest.mark.slow
+@pytest.mark.parametrize("alpha", [16384, 32768])
+def test_skips_stay_within_their_range_for_10000_steps(alpha: int) -> None:
+    """Also with alpha 1, where the real network has no bound: the integers saturate, equally in both backends."""
+    rng = np.random.default_rng(0)
+    model = random_frozen_model(rng, hidden_sizes=(6,), classes=None, sharing="psug2", block_size=16, range_bits=1)
+    layer = model.layers[0][0]
+    skip = BlockSkip(16, np.full(1, alpha, np.int32), 1)
+    model = replace(model, layers=((replace(layer, skip=skip, bias=layer.bias + np.int32(1 << 16)),),))
+    x = random_sequences(rng, model, 1, 10_000)
+    h = Session(model, "native").run(x)
+    np.testing.assert_array_equal(h, model.run(x))
+    assert (np.abs(h.astype(int)).max() == 32767) == (alpha == 32768)
+    assert len(np.unique(h[0, 9000:])) > 100
+
+
+def test_bad_states_of_a_skip() -> None:
+    session = Session(random_frozen_model(np.random.default_rng(0), block_size=4), "interpreter")
+    (good,) = session.state
+    assert good.position is not None
+    with pytest.raises(ShapeError, match=r"anchor of layer 0: expected int16 of shape \(1, 5\)"):
+        session.state = (LayerState(good.h, good.c),)
+    with pytest.raises(ShapeError, match="position of layer 0: a value is beyond 0 to 3"):
+        session.state = (replace(good, position=good.position + np.int16(4)),)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -29,7 +29,7 @@ REFUSED = [
     ({"name": "a/b"}, "name: 'a/b', expected letters"),
     ({"name": ""}, "name: '', expected letters"),
     ({"method": "gumbel"}, "method: 'gumbel', expected one of r, lr, qat"),
-    ({"cell": "rnn"}, "cell: 'rnn', expected one of lstm, gru"),
+    ({"cell": "rnn"}, "cell: 'rnn', expected one of lstm, gru, ql_lstm, gated_rnn"),
     ({"split": "mine"}, "split: 'mine', expected one of paper, honest"),
     ({"temperature_schedule": "linear"}, "temperature_schedule: 'linear', expected one of constant, exp"),
     ({"learning_rate_schedule": "linear"}, "learning_rate_schedule: 'linear', expected one of constant, cosine"),

@@ -13,7 +13,7 @@ from bitgate.data import Dataset
 from bitgate.export import c99, code_bytes, compile_host, compile_objects, run_program
 from bitgate.freezing import freeze
 from bitgate.frozen import FrozenModel
-from bitgate.nn import SequenceClassifier
+from bitgate.nn import Classifier
 from bitgate.report import plot_confusion, plot_training, print_table
 from bitgate.train import FitConfig, Run, evaluate, fit
 
@@ -85,9 +85,7 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _compare(
-    model: SequenceClassifier, frozen: FrozenModel, dataset: Dataset, binary: Path, folder: Path
-) -> dict[str, Any]:
+def _compare(model: Classifier, frozen: FrozenModel, dataset: Dataset, binary: Path, folder: Path) -> dict[str, Any]:
     """Accuracies of the three programs on the test part, and whether the last two agree in every bit."""
     test = dataset.test
     evaluation = evaluate(model, test)

@@ -23,7 +23,7 @@ def add_arguments(parser: Parser) -> None:
     shape.add_argument("--input_size", type=int, help="number of features")
     shape.add_argument("--n_classes", type=int, help="number of classes")
     shape.add_argument("--hidden_sizes", type=tuple[int, ...], default=(64, 32), help="units of each layer")
-    shape.add_argument("--cell", default="lstm", choices=["lstm", "gru"], help="recurrent cell")
+    shape.add_argument("--cell", default="lstm", choices=["lstm", "gru", "ql_lstm", "gated_rnn"], help="recurrent cell")
     shape.add_argument("--coupled", type=bool, default=True, help="forget gate = 1 - input gate (LSTM)")
     shape.add_argument("--weights", default="ternary", choices=["continuous", "ternary", "binary"], help="weights")
 
@@ -88,7 +88,7 @@ def _untrained(arguments: Arguments, show: bool) -> dict[str, Any]:
             arguments.hidden_sizes,
             cell=arguments.cell,
             weights=arguments.weights,
-            coupled=arguments.coupled and arguments.cell == "lstm",
+            coupled=arguments.coupled and arguments.cell in ("lstm", "ql_lstm"),
         )
     )
     if show:
@@ -138,6 +138,10 @@ def _layers(frozen: FrozenModel) -> list[tuple[object, ...]]:
         named = zip(layer.gates, layer.gate_levels, strict=True)
         gates = ", ".join(f"{gate} {levels} levels" for gate, levels in named if levels) or "smooth"
         cell = layer.cell + (" (reverse)" if layer.reverse else "")
+        if layer.is_shared:
+            cell += f", {layer.n_projections} shared projections"
+        if layer.skip is not None:
+            cell += f", skip every {layer.skip.block_size}, range ±{2**layer.range_bits}"
         kind = f"{layer.w_ih.bits} bit, {len(layer.w_ih.levels)} levels"
         rows.append((index, cell, layer.input_size, layer.hidden_size, kind, gates))
     if frozen.readout is not None:

@@ -7,7 +7,8 @@ from typing import Any
 from bitgate.cli.parser import Arguments, Parser, Verb, close_matches, fail
 from bitgate.report import print_table
 from bitgate.reproduce import Grid, Results, compare, draw, find_grids, load_grid, run_grid, to_markdown
-from bitgate.reproduce.comparison import COLUMNS, summary
+from bitgate.reproduce.comparison import summary
+from bitgate.reproduce.readme import insert
 
 
 def add_arguments(parser: Parser) -> None:
@@ -46,8 +47,8 @@ def run(arguments: Arguments, show: bool) -> Any:
     _write(whole)
     comparisons = compare(grid, Results.read(grid))
     if show:
-        rows = [comparison.texts() for comparison in comparisons]
-        print_table(f"{grid.title}: test accuracy, %", COLUMNS, rows, caption=summary(comparisons))
+        rows = [comparison.texts(grid.columns) for comparison in comparisons]
+        print_table(f"{grid.title}: test accuracy, %", grid.columns, rows, caption=summary(comparisons))
     return [comparison.as_dict() for comparison in comparisons]
 
 
@@ -71,7 +72,7 @@ def _write(grid: Grid) -> None:
     if not comparisons:
         return
     texts = {
-        ".md": to_markdown(comparisons, title=grid.title),
+        ".md": to_markdown(comparisons, title=grid.title, columns=grid.columns, note=grid.note),
         ".json": json.dumps([comparison.as_dict() for comparison in comparisons], indent=1) + "\n",
     }
     grid.results_file.parent.mkdir(exist_ok=True)  # the results may all be those of other grids
@@ -80,6 +81,7 @@ def _write(grid: Grid) -> None:
         temporary = target.with_suffix(f"{suffix}.tmp")
         temporary.write_text(text)
         temporary.replace(target)
+    insert(grid.path.with_name("README.md"), grid.path.stem, texts[".md"])
     draw(grid, results, [grid.results_file.with_suffix(suffix) for suffix in (".svg", ".png")])
 
 

@@ -3,13 +3,11 @@
 from pathlib import Path
 
 from bitgate.data import Dataset
-from bitgate.nn import SequenceClassifier
+from bitgate.nn import Classifier
 from bitgate.train import FitConfig, Run, build_model, has_posterior, load_run_dataset, load_weights
 
 
-def load_trained(
-    path: str, *, mode: str = "map", data_dir: str | None = None
-) -> tuple[SequenceClassifier, Dataset, FitConfig]:
+def load_trained(path: str, *, mode: str = "map", data_dir: str | None = None) -> tuple[Classifier, Dataset, FitConfig]:
     """Model, data set and configuration of a run, at the epoch that validation chose for ``mode``.
 
     Raises:

@@ -2,7 +2,7 @@
 #include "bg_cells.h"
 #include "bg_copy.h"
 #include "bg_layer.h"
-#include "bg_shift.h"
+#include "bg_units.h"
 
 void bg_gru_step(const bg_layer *layer, uint8_t state_bits, const int16_t *x, int16_t *h, int16_t *c,
                  int16_t *scratch) {
@@ -16,10 +16,7 @@ void bg_gru_step(const bg_layer *layer, uint8_t state_bits, const int16_t *x, in
         int32_t p_h = bg_preact_hidden(layer, 2, row, h) + layer->bias_hn[j];
         int32_t u = p_x + (int32_t)bg_round_shift64((int64_t)r * p_h, 15);
         int32_t n = 2 * bg_activate(&gates[2], u) - BG_ONE;
-        int32_t rounded;
-        c[j] = bg_clip(bg_round_shift32(z * c[j] + (BG_ONE - z) * n, 15), 32767);
-        rounded = state_bits == 16 ? c[j] : bg_round_shift32(c[j], 16 - state_bits);
-        scratch[j] = bg_clip(rounded, bg_code_limit(state_bits));
+        scratch[j] = bg_gru_unit(z, n, state_bits, &c[j]);
     }
     bg_copy_codes(h, scratch, size);
 }

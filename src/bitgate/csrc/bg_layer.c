@@ -1,16 +1,6 @@
 #include "bg_layer.h"
 
-#include "bg_shift.h"
-
-/* round_shift(mult_x * sum_x + mult_h * sum_h, shift) in the width that freezing has proven to suffice. */
-static int32_t bg_scale(const bg_layer *layer, int32_t gate, int32_t mult_x, int32_t sum_x, int32_t mult_h,
-                        int32_t sum_h) {
-    int shift = layer->shift[gate];
-    if (layer->product_bits == 32) {
-        return bg_round_shift32(mult_x * sum_x + mult_h * sum_h, shift);
-    }
-    return (int32_t)bg_round_shift64((int64_t)mult_x * sum_x + (int64_t)mult_h * sum_h, shift);
-}
+#include "bg_scale.h"
 
 int32_t bg_preact(const bg_layer *layer, int32_t gate, int32_t row, const int16_t *x, const int16_t *h) {
     int32_t k = layer->mult_per_row ? row : gate;

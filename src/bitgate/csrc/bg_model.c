@@ -5,7 +5,7 @@
 int32_t bg_model_state_size(const bg_model *model) {
     int32_t size = model->n_layers ? 0 : model->input_size;
     for (int32_t k = 0; k < model->n_layers; ++k) {
-        size += 2 * model->layers[k].w_hh.columns;
+        size += model->layers[k].state_size;
     }
     return size;
 }
@@ -20,16 +20,15 @@ void bg_model_step(const bg_model *model, int16_t *state, int16_t *scratch, cons
     }
     for (int32_t k = 0; k < model->n_layers; ++k) {
         const bg_layer *layer = &model->layers[k];
-        int32_t size = layer->w_hh.columns;
-        layer->step(layer, model->state_bits, x, state, state + size, scratch);
+        layer->step(layer, model->state_bits, x, state, state + layer->w_hh.columns, scratch);
         x = state;
-        state += 2 * size;
+        state += layer->state_size;
     }
 }
 
 const int16_t *bg_model_output(const bg_model *model, const int16_t *state) {
     for (int32_t k = 1; k < model->n_layers; ++k) {
-        state += 2 * model->layers[k - 1].w_hh.columns;
+        state += model->layers[k - 1].state_size;
     }
     return state;
 }

@@ -2,8 +2,9 @@
  * @file bg_model.h
  * @brief A whole model over a state that belongs to the caller. All functions are reentrant.
  *
- * The state is one array of int16: for each layer its h, then its c (2 * hidden_size values a layer). A model without
- * layers keeps its last input instead (input_size values). All zero is the state before the first step.
+ * The state is one array of int16: for each layer its h, then its c, hidden_size values each; a layer with a skip has
+ * behind them its anchor, as many, and its position, one. A model without layers keeps its last input instead (input_size
+ * values). All zero is the state before the first step.
  * Running in chunks of any length gives the same integers as running at once.
  */
 #ifndef BG_MODEL_H
@@ -23,7 +24,7 @@ void bg_model_reset(const bg_model *model, int16_t *state);
 
 /**
  * One time step of all layers. Stack, calls included: under 384 bytes; with the steps of bg_sums.h under 512, or 640
- * where pointers have 64 bits.
+ * where pointers have 64 bits. A block skip adds 64 bytes.
  *
  * @param model    constants; flash
  * @param state    bg_model_state_size values, owned by the caller, updated

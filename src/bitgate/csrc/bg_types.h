@@ -51,13 +51,23 @@ typedef struct {
     uint16_t levels;           /**< number of levels; 0 is the smooth gate, 2 the step (or sign) */
 } bg_gate;
 
-/** One recurrent layer. Rows lie gate by gate: row = gate * hidden_size + unit. */
+/** Additive skip of hidden states from one block boundary to the next; see bg_skip.h. */
+typedef struct {
+    bg_step_fn cell;         /**< the cell */
+    const uint16_t *alpha;   /**< factors of the anchor, Q15, 0 to 32768: one, or one per unit */
+    int16_t block_size;      /**< steps from boundary to boundary, 1 to 32767 */
+    uint8_t alpha_per_unit;  /**< 1: alpha by unit; 0: a single one */
+    uint8_t range_bits;      /**< hidden states reach 2^range_bits; 0 to state_bits - 4 */
+} bg_skip;
+
+/** One recurrent layer. Rows lie gate by gate: row = gate * hidden_size + unit; those of the weights projection by
+ * projection. */
 struct bg_layer {
-    bg_step_fn step;         /**< the cell */
-    bg_matrix w_ih;          /**< input weights, gates * hidden_size rows */
-    bg_matrix w_hh;          /**< recurrent weights, gates * hidden_size rows of hidden_size columns */
-    const bg_gate *gates;    /**< one per gate, in row order: i f g o, i g o, or r z n */
-    const int32_t *mult_ih;  /**< multipliers of the input sums: one per gate, or one per row */
+    bg_step_fn step;         /**< the cell, or bg_block_skip_step */
+    bg_matrix w_ih;          /**< input weights, projections * hidden_size rows; without sharing a projection per gate */
+    bg_matrix w_hh;          /**< recurrent weights, as many rows of hidden_size columns */
+    const bg_gate *gates;    /**< one per gate, in row order: i f g o, i g o, r z n, or z n */
+    const int32_t *mult_ih;  /**< multipliers of the input sums: one per gate, or one per row of the gates */
     const int32_t *mult_hh;  /**< multipliers of the recurrent sums: as many as mult_ih */
     const uint8_t *shift;    /**< one right shift per gate, 1 to product_bits - 2 */
     const int32_t *bias;     /**< one per row, Q15 */
@@ -66,6 +76,9 @@ struct bg_layer {
     uint8_t product_bits;    /**< 32 or 64: width in which multiplier times sum is proven to fit */
     bg_sums_fn sums;         /**< the steps of bg_sums.h: how rows are summed; NULL for those of bg_cells.h */
     uint8_t table_groups;    /**< bg_table_sums: groups of four inputs that are tabulated at a time, 1 to 8 */
+    const uint8_t *sharing;  /**< projection that feeds each gate; NULL: each gate its own. For bg_shared_..._step */
+    const bg_skip *skip;     /**< NULL if there is none */
+    int32_t state_size;      /**< int16 in its state: h, c and what a skip needs; see bg_model.h */
 };
 
 /** Linear layer on the last hidden state. */

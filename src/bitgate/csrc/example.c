@@ -48,7 +48,7 @@ static void print_states(const model_state *state) {
         print_values(values, size);
         printf("c %d", k);
         print_values(values + size, size);
-        values += 2 * size;
+        values += model_params.layers[k].state_size;
     }
 }
 

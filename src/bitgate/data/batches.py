@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from bitgate.errors import ArgumentError
 
 _CHUNK = 50
+_STEPS = 2**17
 
 
 class TrainBatches:
@@ -94,3 +95,8 @@ def check_batch_size(batch_size: int) -> None:
     """
     if batch_size < 1:
         raise ArgumentError(f"batch_size={batch_size} must be at least 1")
+
+
+def fitting_size(length: NDArray[np.int64], batch_size: int) -> int:
+    """A batch size for evaluation that keeps the padded steps of a batch within memory: at most ``batch_size``."""
+    return max(1, min(batch_size, _STEPS // int(length.max())))

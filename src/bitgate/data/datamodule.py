@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils import data
 
-from bitgate.data.batches import LengthBatches, TrainBatches, check_batch_size
+from bitgate.data.batches import LengthBatches, TrainBatches, check_batch_size, fitting_size
 from bitgate.data.sequences import Dataset, Sequences
 from bitgate.errors import ArgumentError
 
@@ -70,7 +70,7 @@ class SequenceDataModule(lightning.LightningDataModule):
         batch_size: sequences per training batch.
         seed: of the training order.
         bucket: batch similar lengths together.
-        eval_batch_size: sequences per validation or test batch.
+        eval_batch_size: sequences per validation or test batch; fewer where they are long.
         targets: what else to learn from, ``(N, classes)`` probabilities of the training part; in its batches alone.
 
     Raises:
@@ -111,11 +111,14 @@ class SequenceDataModule(lightning.LightningDataModule):
 
     def val_dataloader(self) -> data.DataLoader[Batch]:
         """Validation batches, the shortest sequences first."""
-        return _loader(self.dataset.val, LengthBatches(self.dataset.val.length, self.eval_batch_size))
+        return self._evaluation(self.dataset.val)
 
     def test_dataloader(self) -> data.DataLoader[Batch]:
         """Test batches, the shortest sequences first."""
-        return _loader(self.dataset.test, LengthBatches(self.dataset.test.length, self.eval_batch_size))
+        return self._evaluation(self.dataset.test)
+
+    def _evaluation(self, part: Sequences) -> data.DataLoader[Batch]:
+        return _loader(part, LengthBatches(part.length, fitting_size(part.length, self.eval_batch_size)))
 
 
 def _loader(part: Sequences, batches: _IndexBatches, targets: torch.Tensor | None = None) -> data.DataLoader[Batch]:

@@ -20,7 +20,7 @@ def find_packed(name: str, data_dir: str | Path | None = None) -> Path | None:
     Raises:
         DataError: ``data_dir`` or $BITGATE_DATA names a folder that does not exist.
     """
-    for folder in _folders(data_dir):
+    for folder in folders(data_dir):
         path = folder / name / f"{name}.npz"
         if path.is_file():
             return path
@@ -66,7 +66,12 @@ def cache_folder() -> Path:
     return Path(pooch.os_cache("bitgate"))
 
 
-def _folders(data_dir: str | Path | None) -> Iterator[Path]:
+def folders(data_dir: str | Path | None) -> Iterator[Path]:
+    """Where data may lie: the given folder, $BITGATE_DATA, the cache.
+
+    Raises:
+        DataError: ``data_dir`` or $BITGATE_DATA names a folder that does not exist.
+    """
     given = {"data_dir": data_dir, f"${FOLDER_VARIABLE}": os.environ.get(FOLDER_VARIABLE)}
     for what, folder in given.items():
         if folder:

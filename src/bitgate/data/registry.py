@@ -7,20 +7,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bitgate.data.arrays import read_npz
-from bitgate.data.download import find_packed, obtain_packed
+from bitgate.data.download import cache_folder, find_packed, obtain_packed
 from bitgate.data.files import SUFFIXES, load_file_dataset
 from bitgate.data.sequences import Dataset
 from bitgate.data.sources.auslan import AUSLAN
 from bitgate.data.sources.digits import DIGITS, DIGITS_PIXELS
 from bitgate.data.sources.epileptic import EPILEPTIC
 from bitgate.data.sources.mnist_strokes import MNIST_STROKES
+from bitgate.data.sources.recall import RECALL
 from bitgate.data.sources.source import Bundled, Card, Source
 from bitgate.data.sources.uci_har import UCI_HAR
+from bitgate.data.text import IMDB, TextSource
+from bitgate.data.text.reviews import HUB_NAME, read_reviews
 from bitgate.errors import ArgumentError
 
-_REGISTERED: dict[str, Source | Bundled] = {
-    entry.card.name: entry for entry in (DIGITS, DIGITS_PIXELS, MNIST_STROKES, UCI_HAR, EPILEPTIC, AUSLAN)
-}
+Entry = Source | Bundled | TextSource
+
+_SINGLE: tuple[Entry, ...] = (DIGITS, DIGITS_PIXELS, MNIST_STROKES, UCI_HAR, EPILEPTIC, AUSLAN)
+_REGISTERED: dict[str, Entry] = {entry.card.name: entry for entry in _SINGLE} | IMDB | RECALL
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,9 @@ def fetch(name: str, *, data_dir: str | Path | None = None) -> Path | None:
         DataError: it cannot be had.
     """
     entry = _entry(name)
+    if isinstance(entry, TextSource):
+        read_reviews(data_dir)
+        return entry.find(data_dir) or cache_folder()
     return None if isinstance(entry, Bundled) else obtain_packed(entry, data_dir)
 
 
@@ -103,11 +110,13 @@ def load_dataset(
         raise ArgumentError(f"split={split!r} for {name}: {_which_are_honest()}")
     if isinstance(entry, Bundled):
         return entry.load()
+    if isinstance(entry, TextSource):
+        return entry.load(data_dir, download)
     packed = obtain_packed(entry, data_dir, download)
     return entry.build(read_npz(packed), packed, split)
 
 
-def _entry(name: str) -> Source | Bundled:
+def _entry(name: str) -> Entry:
     if name in _REGISTERED:
         return _REGISTERED[name]
     close = difflib.get_close_matches(name, _REGISTERED, n=3)
@@ -123,10 +132,13 @@ def _which_are_honest() -> str:
     return f"it must be 'paper', or 'honest' with one of {', '.join(honest)}"
 
 
-def _row(entry: Source | Bundled, data_dir: str | Path | None) -> DatasetRow:
+def _row(entry: Entry, data_dir: str | Path | None) -> DatasetRow:
     card: Card = entry.card
     if isinstance(entry, Bundled):
         url, location = "", "bundled"
+    elif isinstance(entry, TextSource):
+        found = entry.find(data_dir)
+        url, location = f"hub: {HUB_NAME}", str(found) if found else ""
     else:
         found = find_packed(card.name, data_dir)
         url, location = entry.urls[0], str(found) if found else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, TypeAlias
 
@@ -152,6 +152,7 @@ class Dataset:
         feature_names: name of feature j at index j.
         split: "paper" (the default parts) or "honest" (no subject or recording in two parts).
         source: credit line.
+        vocabulary_size: of text, whose one feature is a token's number below this; 0 for anything else.
     """
 
     name: str
@@ -162,6 +163,7 @@ class Dataset:
     feature_names: tuple[str, ...]
     split: str
     source: str
+    vocabulary_size: int = 0
 
     def __post_init__(self) -> None:
         for part, sequences in (("train", self.train), ("val", self.val), ("test", self.test)):
@@ -179,6 +181,10 @@ class Dataset:
     def input_size(self) -> int:
         """Number of features per step, I."""
         return len(self.feature_names)
+
+    def with_vocabulary(self, size: int) -> Dataset:
+        """The same data as text of ``size`` different tokens."""
+        return replace(self, vocabulary_size=size)
 
     @property
     def n_classes(self) -> int:

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitgate.export.c_fast import Kernels, order_weights, table_groups
-from bitgate.export.c_kernels import row_function, step_function
-from bitgate.frozen import FrozenLayer, FrozenModel, PackedMatrix, Readout, tables
+from bitgate.export.c_kernels import SKIP_STEP, row_function, step_function
+from bitgate.frozen import BlockSkip, FrozenLayer, FrozenModel, PackedMatrix, Readout, tables
 
 LINE_LENGTH = 116
 
@@ -107,7 +107,26 @@ def _layer_arrays(layer: FrozenLayer, name: str, kernels: Kernels, groups: int) 
     ]
     if layer.bias_hn is not None:
         parts.append(_array("int32_t", f"{name}_bias_hn", layer.bias_hn, "recurrent biases of gate n, Q15, by unit"))
+    if layer.is_shared:
+        parts.append(_array("uint8_t", f"{name}_sharing", np.array(layer.projections), "projection of each gate"))
+    if layer.skip is not None:
+        parts += _skip_text(layer, layer.skip, name, kernels)
     return [*parts, _gates(layer, name)]
+
+
+def _skip_text(layer: FrozenLayer, skip: BlockSkip, name: str, kernels: Kernels) -> list[str]:
+    scope = "for all units" if len(skip.alpha) == 1 else "by unit"
+    return [
+        _array("uint16_t", f"{name}_alpha", skip.alpha, f"alpha of the skip, Q15, {scope}"),
+        f"""static const bg_skip {name}_skip = {{
+    .cell = {step_function(layer, kernels)},
+    .alpha = {name}_alpha,
+    .block_size = {skip.block_size},
+    .alpha_per_unit = {int(len(skip.alpha) != 1)},
+    .range_bits = {skip.range_bits},
+}};
+""",
+    ]
 
 
 def _layer_fields(layer: FrozenLayer, name: str, kernels: Kernels, groups: int) -> str:
@@ -122,8 +141,12 @@ def _layer_fields(layer: FrozenLayer, name: str, kernels: Kernels, groups: int) 
     sums = "" if kernels == "plain" else f"        .sums = bg_{kernels}_sums,\n"
     if kernels == "table":
         sums += f"        .table_groups = {groups},\n"
+    if layer.is_shared:
+        sums += f"        .sharing = {name}_sharing,\n"
+    if layer.skip is not None:
+        sums += f"        .skip = &{name}_skip,\n"
     return f"""    {{
-        .step = {step_function(layer, kernels)},
+        .step = {step_function(layer, kernels) if layer.skip is None else SKIP_STEP},
         .w_ih = {matrices["w_ih"]},
         .w_hh = {matrices["w_hh"]},
         .gates = {name}_gates,
@@ -134,6 +157,7 @@ def _layer_fields(layer: FrozenLayer, name: str, kernels: Kernels, groups: int) 
         .bias_hn = {bias_hn},
         .mult_per_row = {per_row},
         .product_bits = {layer.product_bits},
+        .state_size = {layer.state_size},
 {sums}    }},
 """
 
@@ -159,7 +183,8 @@ def model_source(frozen: FrozenModel, name: str, kernels: Kernels = "plain") -> 
     layers = {f"layer{k}": layer for k, layer in enumerate(frozen.flat_layers)}
     header = "bg_cells.h" if kernels == "plain" else "bg_sums.h"
     cells = f'#include "{header}"\n' if layers else ""
-    parts = [f'#include "{name}.h"\n\n#include <stddef.h>\n\n{cells}#include "bg_rows.h"\n']
+    skips = '#include "bg_skip.h"\n' if any(layer.skip for layer in layers.values()) else ""
+    parts = [f'#include "{name}.h"\n\n#include <stddef.h>\n\n{cells}#include "bg_rows.h"\n{skips}']
     for key, values, unit in (("mean", frozen.input_map.mean, "features' own units"),
                               ("gain", frozen.input_map.gain, "codes per unit of the feature")):  # fmt: skip
         array = _array("float", f"{name}_input_{key}", values, f"input map: {key}, {unit}")

@@ -12,6 +12,9 @@ Kernels = Literal["plain", "table", "lanes"]
 """How rows are summed: one by one; by tables of four inputs; two rows to a multiply-accumulate of 16-bit lanes."""
 
 KERNELS: tuple[Kernels, ...] = get_args(Kernels)
+FAST_CELLS = ("lstm", "coupled_lstm", "gru")
+"""Cells that the fast kernels compute."""
+
 MAX_STATE_BITS = {"table": 13, "lanes": 8}
 
 BLOCK = 4  # rows that are summed side by side
@@ -42,6 +45,9 @@ def check_kernels(frozen: FrozenModel, kernels: str) -> None:
     if not frozen.layers:
         raise UnsupportedError(f"kernels {kernels!r}: the model has no recurrent layer; export with kernels='plain'")
     for k, layer in enumerate(frozen.flat_layers):
+        if layer.cell not in FAST_CELLS or layer.is_shared:
+            what = "shares projections between gates" if layer.is_shared else f"is a {layer.cell}"
+            raise UnsupportedError(f"kernels {kernels!r}: layer {k} {what}; use kernels='plain'")
         if any(matrix.levels.tolist() != [-1, 0, 1] for matrix in (layer.w_ih, layer.w_hh)):
             raise UnsupportedError(
                 f"kernels {kernels!r}: the weights of layer {k} are not ternary; use kernels='plain'"
@@ -65,7 +71,7 @@ def padded(size: int) -> int:
 
 def table_groups(frozen: FrozenModel) -> int:
     """Groups of four inputs whose tables exist at a time: more of them save passes over the sums, and cost RAM."""
-    state = 4 * sum(layer.hidden_size for layer in frozen.flat_layers)
+    state = 2 * sum(layer.state_size for layer in frozen.flat_layers)
     largest = max(2 * scratch_size(layer, "table", 8) for layer in frozen.flat_layers)
     return 8 if state + largest <= TABLE_RAM_BYTES else 4
 

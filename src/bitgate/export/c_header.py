@@ -7,10 +7,10 @@ from bitgate.frozen import FrozenModel
 
 def state_sizes(frozen: FrozenModel, kernels: Kernels = "plain") -> tuple[int, int]:
     """Number of int16 in the state and in the scratch of the C program; at least one, as C has no empty arrays."""
-    sizes = [layer.hidden_size for layer in frozen.flat_layers]
+    sizes = [layer.state_size for layer in frozen.flat_layers]
     groups = table_groups(frozen) if sizes else 0
     scratch = max((scratch_size(layer, kernels, groups) for layer in frozen.flat_layers), default=1)
-    return (2 * sum(sizes) if sizes else frozen.input_size), scratch
+    return (sum(sizes) if sizes else frozen.input_size), scratch
 
 
 def model_header(frozen: FrozenModel, name: str, kernels: Kernels = "plain") -> str:
@@ -38,7 +38,7 @@ extern "C" {{
 {_constants(frozen, upper, kernels)}
 /** State of one stream: RAM, owned by the caller. Everything a later step depends on is in values. */
 typedef struct {{
-    int16_t values[{upper}_STATE_SIZE];    /**< for each layer h, then c; offsets above */
+    int16_t values[{upper}_STATE_SIZE];    /**< for each layer h, c and what a skip needs; offsets above */
     {_scratch(upper, kernels)} /**< working memory of a step; need not be saved */
 }} {name}_state;
 
@@ -96,5 +96,14 @@ def _constants(frozen: FrozenModel, upper: str, kernels: Kernels) -> str:
             (f"LAYER{k}_H", offset, "where its hidden state begins in values"),
             (f"LAYER{k}_C", offset + layer.hidden_size, "where its cell state begins in values"),
         ]
-        offset += 2 * layer.hidden_size
+        if layer.skip is not None:
+            values += [
+                (
+                    f"LAYER{k}_ANCHOR",
+                    offset + 2 * layer.hidden_size,
+                    "where the hidden state of the last boundary begins",
+                ),
+                (f"LAYER{k}_POSITION", offset + 3 * layer.hidden_size, "where the steps since then are counted"),
+            ]
+        offset += layer.state_size
     return "".join(f"#define {upper}_{key} {value} /**< {meaning} */\n" for key, value, meaning in values)

@@ -3,13 +3,20 @@
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
-from bitgate.export.c_fast import Kernels
+from bitgate.export.c_fast import FAST_CELLS, Kernels
 from bitgate.frozen import FrozenLayer, FrozenModel, PackedMatrix
+from bitgate.frozen.record import CELLS
 
-STEP_FUNCTIONS = {"lstm": "bg_lstm_step", "coupled_lstm": "bg_coupled_lstm_step", "gru": "bg_gru_step"}
+STEP_FUNCTIONS = {cell: f"bg_{cell}_step" for cell in CELLS}
 """Function of each cell; its file is ``bg_<cell>.c``."""
 
-SUMS_STEP_FUNCTIONS = {cell: f"bg_{cell}_sums_step" for cell in STEP_FUNCTIONS}
+SHARED_STEP_FUNCTIONS = {cell: f"bg_shared_{cell}_step" for cell in CELLS}
+"""Function of each cell with shared projections; its file is ``bg_shared_<cell>.c``."""
+
+SKIP_STEP = "bg_block_skip_step"
+"""Function of a layer with a block skip, around that of its cell."""
+
+SUMS_STEP_FUNCTIONS = {cell: f"bg_{cell}_sums_step" for cell in FAST_CELLS}
 """Function of each cell with fast kernels; its file is ``bg_<cell>_sums.c``."""
 
 COUPLED_STEPS: dict[tuple[int, ...], str] = {
@@ -20,9 +27,12 @@ COUPLED_STEPS: dict[tuple[int, ...], str] = {
 
 _ALWAYS = ("bg_types.h", "bg_shift.h", "bg_rows.h", "bg_copy.h", "bg_model.h", "bg_model.c", "bg_input.h", "bg_input.c")
 _ACTIVATION = ("bg_activation.h", "bg_activation.c", "bg_smooth.h")
-_LAYERS = (*_ACTIVATION, "bg_layer.h", "bg_layer.c", "bg_cells.h")
+_LAYERS = (*_ACTIVATION, "bg_scale.h", "bg_units.h", "bg_cells.h")
+_OWN = ("bg_layer.h", "bg_layer.c")
+_SHARED = ("bg_shared.h", "bg_shared.c")
 _SUMS = (*_ACTIVATION, "bg_sums.h", "bg_sums.c", "bg_coupled_lstm_unit.h")
 _BLOCKS = {"table": ("bg_table.c", "bg_table_block.h", "bg_table_thumb.h"), "lanes": ("bg_lanes.c",)}
+_SKIP = ("bg_skip.h", "bg_skip.c")
 _READOUT = ("bg_readout.h", "bg_readout.c")
 
 
@@ -32,9 +42,9 @@ def source_folder() -> Traversable:
 
 
 def step_function(layer: FrozenLayer, kernels: Kernels) -> str:
-    """Name of the function that computes a step of ``layer``."""
+    """Name of the function that computes a step of the cell of ``layer``."""
     if kernels == "plain":
-        return STEP_FUNCTIONS[layer.cell]
+        return (SHARED_STEP_FUNCTIONS if layer.is_shared else STEP_FUNCTIONS)[layer.cell]
     usual = COUPLED_STEPS.get(layer.gate_levels) if layer.cell == "coupled_lstm" else None
     return usual or SUMS_STEP_FUNCTIONS[layer.cell]
 
@@ -57,10 +67,13 @@ def kernel_files(frozen: FrozenModel, kernels: Kernels = "plain") -> list[str]:
     matrices = []
     for layer in frozen.flat_layers:
         if kernels == "plain":
-            names |= {*_LAYERS, f"bg_{layer.cell}.c"}
+            shared = _SHARED if layer.is_shared else _OWN
+            names |= {*_LAYERS, *shared, f"{step_function(layer, kernels).removesuffix('_step')}.c"}
             matrices += [layer.w_ih, layer.w_hh]
         else:
             names |= {*_SUMS, *_BLOCKS[kernels], f"{step_function(layer, kernels).removesuffix('_step')}.c"}
+    if any(layer.skip is not None for layer in frozen.flat_layers):
+        names |= set(_SKIP)
     if frozen.readout is not None:
         names |= set(_READOUT)
         matrices.append(frozen.readout.weight)

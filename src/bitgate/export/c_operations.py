@@ -50,7 +50,7 @@ def kernel_operations(frozen: FrozenModel, kernels: Kernels = "plain") -> Operat
 
 def _plain(layer: FrozenLayer) -> Operations:
     weights = (_PER_WEIGHT[row_function(m)] * m.values.size for m in (layer.w_ih, layer.w_hh))
-    return sum(weights, SCALED_ROW * layer.w_hh.rows)
+    return sum(weights, SCALED_ROW * layer.bias.size)
 
 
 def _padded_rows(layer: FrozenLayer) -> int:

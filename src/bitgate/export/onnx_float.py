@@ -11,8 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitgate.export.onnx_graph import Graph
-from bitgate.export.onnx_real import RealLayer, real_gain, real_layer, real_readout, real_thresholds
-from bitgate.frozen import FrozenLayer, FrozenModel, Readout
+from bitgate.export.onnx_real import (
+    RealLayer,
+    real_alpha,
+    real_gain,
+    real_layer,
+    real_readout,
+    real_thresholds,
+    state_limit,
+)
+from bitgate.frozen import BlockSkip, FrozenLayer, FrozenModel, Readout
 from bitgate.frozen.record import TANH_GATES
 
 _ONE = np.float32(1)
@@ -21,13 +29,14 @@ _NODE_ROWS = {"lstm": "iofg", "coupled_lstm": "iofg", "gru": "zrn"}
 
 
 class FloatForm:
-    """Builds the parts of a frozen model in float32; data are real numbers."""
+    """Builds the parts of a frozen model in float32; data are real numbers, hidden states parts of their range."""
 
     logit_type: type = np.float32
     state_type: type = np.float32
 
     def __init__(self, frozen: FrozenModel) -> None:
         self.frozen = frozen
+        self.state_unit = 2.0 ** frozen.layers[-1][0].range_bits if frozen.layers else 1.0
 
     def input(self, graph: Graph, x: str) -> str:
         """Raw features ``(B, T, I)`` as parts of their range."""
@@ -39,8 +48,8 @@ class FloatForm:
         """Hidden states ``(T, B, H)`` of one layer run forwards over ``x (T, B, I)``, called ``output``."""
         real = real_layer(layer, self.frozen.state_bits)
         return (
-            _scan(graph, layer, real, x, name, output)
-            if any(layer.gate_levels)
+            _scan(graph, layer, real, x, name, output, state_limit(self.frozen.state_bits))
+            if any(layer.gate_levels) or layer.cell not in _NODE_ROWS or layer.skip is not None
             else _node(graph, layer, real, x, output)
         )
 
@@ -72,17 +81,28 @@ def _node(graph: Graph, layer: FrozenLayer, real: RealLayer, x: str, output: str
     return graph.add("Squeeze", y, np.array([1], np.int64), name=output)
 
 
-def _scan(graph: Graph, layer: FrozenLayer, real: RealLayer, x: str, name: str, output: str) -> str:
+def _scan(graph: Graph, layer: FrozenLayer, real: RealLayer, x: str, name: str, output: str, limit: np.float32) -> str:
     """The loop in primitive nodes."""
     projected = graph.add("Add", graph.add("MatMul", x, np.ascontiguousarray(real.w_ih.T)), real.bias)
     body = Graph(f"{name}.")
     recurrent = body.add("MatMul", f"{body.prefix}state_0", np.ascontiguousarray(real.w_hh.T))
-    build = _gru if layer.cell == "gru" else _lstm
-    states = build(body, layer, real, recurrent)
+    states = _CELLS[layer.cell](body, layer, real, recurrent)
+    if layer.skip is not None:
+        states = _add_skip(body, layer.skip, states, limit)
     for k, value in enumerate(states):
         body.add("Identity", value, name=f"{body.prefix}next_{k}")
     step = (projected, np.float32, len(real.w_ih))
     return graph.scan(body, (layer.hidden_size, [np.float32] * len(states)), step, output)
+
+
+def _add_skip(body: Graph, skip: BlockSkip, states: list[str], limit: np.float32) -> list[str]:
+    """New ``h``, ``c``, anchor and position; every unit counts the position, as all states have one shape."""
+    h, c = body.add("Mul", states[0], np.float32(2.0**-skip.range_bits)), states[1]
+    anchor, position = f"{body.prefix}state_2", body.add("Add", f"{body.prefix}state_3", _ONE)
+    is_end = body.add("Equal", position, np.float32(skip.block_size))
+    kept = body.add("Mul", anchor, real_alpha(skip))
+    h = body.add("Where", is_end, body.add("Clip", body.add("Add", h, kept), -limit, limit), h)
+    return [h, c, body.add("Where", is_end, h, anchor), body.add("Where", is_end, np.float32(0), position)]
 
 
 def _activate(body: Graph, preact: str, gate: str, levels: int) -> str:
@@ -117,5 +137,20 @@ def _gru(body: Graph, layer: FrozenLayer, real: RealLayer, recurrent: str) -> li
     z = _activate(body, body.add("Add", x_z, h_z), "z", layer.gate_levels[1])
     hidden = body.add("Mul", r, body.add("Add", h_n, real.bias_hn))
     n = _activate(body, body.add("Add", x_n, hidden), "n", layer.gate_levels[2])
+    return [_between(body, z, n)]
+
+
+def _gated_rnn(body: Graph, layer: FrozenLayer, _: RealLayer, recurrent: str) -> list[str]:
+    """New ``h``."""
+    z, n = body.split(body.add("Add", f"{body.prefix}step", recurrent), [layer.hidden_size] * 2)
+    z, n = (_activate(body, *part) for part in zip((z, n), layer.gates, layer.gate_levels, strict=True))
+    return [_between(body, z, n)]
+
+
+def _between(body: Graph, z: str, n: str) -> str:
+    """The state between the old one and the candidate ``n``."""
     kept = body.add("Mul", z, f"{body.prefix}state_0")
-    return [body.add("Add", kept, body.add("Mul", body.add("Sub", _ONE, z), n))]
+    return body.add("Add", kept, body.add("Mul", body.add("Sub", _ONE, z), n))
+
+
+_CELLS = {"lstm": _lstm, "coupled_lstm": _lstm, "gru": _gru, "gated_rnn": _gated_rnn}

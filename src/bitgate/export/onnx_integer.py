@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitgate.export.onnx_graph import Graph, Value, element_type
-from bitgate.frozen import FrozenLayer, FrozenModel, InputMap, PackedMatrix, Readout, tables
+from bitgate.frozen import BlockSkip, FrozenLayer, FrozenModel, InputMap, PackedMatrix, Readout, tables
 from bitgate.frozen.bounds import code_limit
 from bitgate.frozen.record import TANH_GATES
 
@@ -38,6 +38,7 @@ class IntegerForm:
 
     logit_type: type = np.int32
     state_type: type = np.int16
+    state_unit = 1.0
 
     def __init__(self, frozen: FrozenModel) -> None:
         self.frozen = frozen
@@ -54,12 +55,15 @@ class IntegerForm:
             self._has_tables = True
         projected = _products(graph, layer, layer.w_ih, layer.mult_ih, x)
         body = Graph(f"{name}.")
-        build = _gru if layer.cell == "gru" else _lstm
-        h, c = build(body, layer, self.frozen.state_bits)
-        body.add("Cast", h, to=element_type(np.float64), name=f"{body.prefix}next_0")
-        body.add("Identity", c, name=f"{body.prefix}next_1")
-        step = (projected, _product_type(layer), layer.w_ih.rows)
-        return graph.scan(body, (layer.hidden_size, [np.float64, np.int32]), step, output)
+        states = _CELLS[layer.cell](body, layer, self.frozen.state_bits - layer.range_bits)
+        if layer.skip is not None:
+            states = _add_skip(body, layer.skip, states, self.frozen.state_bits)
+        body.add("Cast", states[0], to=element_type(np.float64), name=f"{body.prefix}next_0")
+        for k, value in enumerate(states[1:], 1):
+            body.add("Identity", value, name=f"{body.prefix}next_{k}")
+        step = (projected, _product_type(layer), layer.bias.size)
+        kinds = [np.float64, *([np.int32] * (len(states) - 1))]
+        return graph.scan(body, (layer.hidden_size, kinds), step, output)
 
     def readout(self, graph: Graph, part: Readout, h: str) -> str:
         """Integer logits ``(B, classes)`` of the last hidden codes."""
@@ -78,9 +82,12 @@ def _accumulate(graph: Graph, matrix: PackedMatrix, x: str, dtype: type) -> str:
 
 
 def _products(graph: Graph, layer: FrozenLayer, matrix: PackedMatrix, mult: NDArray[np.int32], x: str) -> str:
-    """``M * acc`` of every row, in the type of the layer's products."""
+    """``M * acc`` of every row of the gates, in the type of the layer's products; shared sums are made once."""
     wide = _product_type(layer)
-    return graph.add("Mul", _accumulate(graph, matrix, x, wide), np.repeat(mult, matrix.rows // len(mult)).astype(wide))
+    sums = _accumulate(graph, matrix, x, wide)
+    if layer.is_shared:
+        sums = graph.add("Gather", sums, layer.weight_rows, axis=-1)
+    return graph.add("Mul", sums, layer.by_row(mult).astype(wide))
 
 
 def floor_shift(graph: Graph, value: str, shift: NDArray[np.integer] | int, dtype: type = np.int32) -> str:
@@ -166,7 +173,17 @@ def _preact(body: Graph, layer: FrozenLayer, products: str, first: int, count: i
     return shifted if wide is np.int32 else body.cast(shifted, np.int32)
 
 
-def _lstm(body: Graph, layer: FrozenLayer, bits: int) -> tuple[str, str]:
+def _add_skip(body: Graph, skip: BlockSkip, states: list[str], bits: int) -> list[str]:
+    """New ``h``, ``c``, anchor and position; every unit counts the position, as all states have one shape."""
+    h, c = states
+    anchor, position = f"{body.prefix}state_2", body.add("Add", f"{body.prefix}state_3", np.int32(1))
+    is_end = body.add("Equal", position, np.int32(skip.block_size))
+    kept = round_shift(body, body.add("Mul", anchor, skip.alpha), 15)
+    h = body.add("Where", is_end, _saturate(body, body.add("Add", h, kept), code_limit(bits)), h)
+    return [h, c, body.add("Where", is_end, h, anchor), body.add("Where", is_end, np.int32(0), position)]
+
+
+def _lstm(body: Graph, layer: FrozenLayer, bits: int) -> list[str]:
     """New ``h`` and ``c`` of the LSTM or the coupled LSTM."""
     products = body.add("Add", f"{body.prefix}step", _recurrent(body, layer))
     u = body.add("Add", _preact(body, layer, products, 0, len(layer.gates)), layer.bias)
@@ -179,10 +196,10 @@ def _lstm(body: Graph, layer: FrozenLayer, bits: int) -> tuple[str, str]:
     c = _saturate(body, round_shift(body, body.add("Add", kept, new), 15), tables.INT16_LIMIT)
     doubled = body.add("Mul", c, np.int32(1 << (16 - tables.CELL_FRACTION_BITS[layer.cell])))
     shown = body.add("Mul", gate["o"], smooth(body, doubled, _TANH))
-    return _saturate(body, round_shift(body, shown, 31 - bits), code_limit(bits)), c
+    return [_saturate(body, round_shift(body, shown, 31 - bits), code_limit(bits)), c]
 
 
-def _gru(body: Graph, layer: FrozenLayer, bits: int) -> tuple[str, str]:
+def _gru(body: Graph, layer: FrozenLayer, bits: int) -> list[str]:
     """New ``h`` and ``c`` of the GRU; ``c`` is the hidden state in Q15."""
     assert layer.bias_hn is not None  # FrozenLayer guarantees it for a GRU
     size = layer.hidden_size
@@ -196,8 +213,24 @@ def _gru(body: Graph, layer: FrozenLayer, bits: int) -> tuple[str, str]:
     product = body.add("Mul", body.cast(gate["r"], np.int64), body.cast(p_h, np.int64))
     u_n = body.add("Add", p_x, body.cast(round_shift(body, product, 15, np.int64), np.int32))
     n = gates(body, u_n, "n", layer.gate_levels[2:], size)["n"]
-    kept = body.add("Mul", gate["z"], f"{body.prefix}state_1")
-    new = body.add("Mul", body.add("Sub", _ONE, gate["z"]), n)
+    return _between(body, gate["z"], n, bits)
+
+
+def _gated_rnn(body: Graph, layer: FrozenLayer, bits: int) -> list[str]:
+    """New ``h`` and ``c`` of the gated RNN; ``c`` is the hidden state in Q15."""
+    products = body.add("Add", f"{body.prefix}step", _recurrent(body, layer))
+    u = body.add("Add", _preact(body, layer, products, 0, 2), layer.bias)
+    gate = gates(body, u, layer.gates, layer.gate_levels, layer.hidden_size)
+    return _between(body, gate["z"], gate["n"], bits)
+
+
+def _between(body: Graph, z: str, n: str, bits: int) -> list[str]:
+    """New ``h`` and ``c`` between the old state and the candidate ``n``."""
+    kept = body.add("Mul", z, f"{body.prefix}state_1")
+    new = body.add("Mul", body.add("Sub", _ONE, z), n)
     c = _saturate(body, round_shift(body, body.add("Add", kept, new), 15), tables.INT16_LIMIT)
     h = c if bits == 16 else _saturate(body, round_shift(body, c, 16 - bits), code_limit(bits))
-    return h, c
+    return [h, c]
+
+
+_CELLS = {"lstm": _lstm, "coupled_lstm": _lstm, "gru": _gru, "gated_rnn": _gated_rnn}

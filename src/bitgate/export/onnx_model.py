@@ -13,8 +13,7 @@ from bitgate.export.onnx_graph import Graph, make_model, tensor
 from bitgate.export.onnx_integer import IntegerForm
 from bitgate.export.onnx_sample import layer_names
 from bitgate.frozen import FrozenLayer, FrozenModel, Readout
-
-_CELLS = frozenset({"lstm", "coupled_lstm", "gru"})
+from bitgate.frozen.record import CELLS
 
 
 class Form(Protocol):
@@ -22,6 +21,7 @@ class Form(Protocol):
 
     logit_type: type
     state_type: type  # of the hidden states that a model without readout gives
+    state_unit: float  # what those are multiplied by
 
     def input(self, graph: Graph, x: str) -> str:
         """Raw features ``(B, T, I)`` to what layers take."""
@@ -43,13 +43,15 @@ def build_model(frozen: FrozenModel, form_name: str) -> onnx.ModelProto:
         UnsupportedError: a cell that neither form expresses.
     """
     for layer in frozen.flat_layers:
-        if layer.cell not in _CELLS:
-            raise UnsupportedError(f"export to ONNX: cell {layer.cell!r}, expected one of {sorted(_CELLS)}")
+        if layer.cell not in CELLS:
+            raise UnsupportedError(f"export to ONNX: cell {layer.cell!r}, expected one of {sorted(CELLS)}")
     form: Form = IntegerForm(frozen) if form_name == "integer" else FloatForm(frozen)
     graph = Graph()
     data, ends = _layers(graph, frozen, form)
     if frozen.readout is None:
         hidden = graph.cast(_masked(graph, data), form.state_type)
+        if form.state_unit != 1:
+            hidden = graph.add("Mul", hidden, np.asarray(form.state_unit, form.state_type))
         graph.add("Transpose", hidden, perm=[1, 0, 2], name="hidden")
         outputs = [tensor("hidden", form.state_type, ("batch", "time", frozen.output_size))]
     else:

@@ -1,6 +1,7 @@
 """A frozen model in real numbers: its weights times their scales, and what they compute without rounding.
 
-The oracle of the float form. Hidden states, and inputs as parts of their range, are real numbers from -1 to 1.
+The oracle of the float form. Inputs and hidden states are parts of their range, from -1 to 1; the range of hidden
+states is 1, with a skip ``2**range_bits``.
 """
 
 import math
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bitgate.frozen import FrozenLayer, FrozenModel, InputMap, Readout
+from bitgate.frozen import BlockSkip, FrozenLayer, FrozenModel, InputMap, Readout
 from bitgate.frozen.bounds import code_limit
 from bitgate.frozen.record import TANH_GATES, PackedMatrix
 from bitgate.frozen.tables import ONE_Q15
@@ -20,7 +21,7 @@ Float64 = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class RealLayer:
-    """Weights and biases of one layer and direction, rows as in the frozen layer, without its factor 2 for tanh."""
+    """Weights and biases of one layer and direction by row of the gates, without the layer's factor 2 for tanh."""
 
     w_ih: Float32  # (gates * H, I)
     w_hh: Float32  # (gates * H, H)
@@ -44,8 +45,7 @@ def real_layer(layer: FrozenLayer, state_bits: int) -> RealLayer:
     unit = halving * 2.0 ** (state_bits - 1 - np.repeat(layer.shift, size).astype(np.float64)) / ONE_Q15
 
     def matrix(packed: PackedMatrix, mult: NDArray[np.int32]) -> Float32:
-        rows = unit * np.repeat(mult, packed.rows // len(mult))
-        return (rows[:, None] * packed.values).astype(np.float32)
+        return ((unit * layer.by_row(mult))[:, None] * packed.values[layer.weight_rows]).astype(np.float32)
 
     return RealLayer(
         w_ih=matrix(layer.w_ih, layer.mult_ih),
@@ -68,6 +68,16 @@ def real_gain(input_map: InputMap, state_bits: int) -> tuple[Float32, np.float32
     return input_map.gain * unit, np.float32(code_limit(state_bits)) * unit
 
 
+def state_limit(state_bits: int) -> np.float32:
+    """The largest part of its range that a code can hold."""
+    return np.float32(code_limit(state_bits) * 2.0 ** (1 - state_bits))
+
+
+def real_alpha(skip: BlockSkip) -> Float32:
+    """Alpha of a block skip, ``(1,)`` or ``(H,)``."""
+    return (skip.alpha / ONE_Q15).astype(np.float32)
+
+
 def real_thresholds(levels: int, gate: str) -> Float32:
     """Thresholds on the pre-activation between the values of a discretized gate, ascending (bitgate.gates)."""
     middles = [(k - 0.5) / (levels - 1) for k in range(1, levels)]
@@ -85,7 +95,7 @@ def run_real(frozen: FrozenModel, x: Float32, lengths: NDArray[np.int64]) -> Rea
     for directions in frozen.layers:
         outputs = []
         for layer in directions:
-            h, distance = _run_layer(layer, real_layer(layer, frozen.state_bits), data, lengths)
+            h, distance = _run_layer(layer, real_layer(layer, frozen.state_bits), data, lengths, frozen.state_bits)
             margin = np.minimum(margin, distance)
             outputs.append(h)
         ends = np.concatenate(
@@ -100,16 +110,26 @@ def run_real(frozen: FrozenModel, x: Float32, lengths: NDArray[np.int64]) -> Rea
     return RealTrace(tuple(hs), logits, margin)
 
 
-def _run_layer(layer: FrozenLayer, real: RealLayer, x: Float64, lengths: NDArray[np.int64]) -> tuple[Float64, Float64]:
+def _run_layer(
+    layer: FrozenLayer, real: RealLayer, x: Float64, lengths: NDArray[np.int64], state_bits: int
+) -> tuple[Float64, Float64]:
     """Hidden states ``(B, T, H)``, and the margin ``(B,)``."""
     batch, steps, _ = x.shape
-    h = c = np.zeros((batch, layer.hidden_size))
+    h = c = anchor = np.zeros((batch, layer.hidden_size))
+    position = np.zeros((batch, 1))
+    limit = state_limit(state_bits)
     found = np.zeros((batch, steps, layer.hidden_size))
     margin = np.full(batch, np.inf)
-    step = _gru_step if layer.cell == "gru" else _lstm_step
+    step = _STEPS[layer.cell]
     for t in reversed(range(steps)) if layer.reverse else range(steps):
         new_h, new_c, distance = step(layer, real, x[:, t], h, c)
         alive = t < lengths
+        if layer.skip is not None:
+            position = np.where(alive[:, None], position % layer.skip.block_size + 1, position)
+            at_end = position == layer.skip.block_size
+            new_h = new_h * 2.0**-layer.skip.range_bits
+            new_h = np.where(at_end, np.clip(new_h + real_alpha(layer.skip) * anchor, -limit, limit), new_h)
+            anchor = np.where(at_end & alive[:, None], new_h, anchor)
         h, c = np.where(alive[:, None], new_h, h), np.where(alive[:, None], new_c, c)
         margin = np.where(alive, np.minimum(margin, distance), margin)
         found[:, t] = np.where(alive[:, None], h, 0)
@@ -152,3 +172,15 @@ def _gru_step(
     n, near_n = _activate(x_n + r * (h_n + real.bias_hn), "n", layer.gate_levels[2])
     h = z * h + (1 - z) * n
     return h, c, np.minimum(np.minimum(near_r, near_z), near_n)
+
+
+def _gated_rnn_step(
+    layer: FrozenLayer, real: RealLayer, x: Float64, h: Float64, c: Float64
+) -> tuple[Float64, Float64, Float64]:
+    u_z, u_n = np.split(x @ real.w_ih.T + h @ real.w_hh.T + real.bias, 2, axis=-1)
+    z, near_z = _activate(u_z, "z", layer.gate_levels[0])
+    n, near_n = _activate(u_n, "n", layer.gate_levels[1])
+    return z * h + (1 - z) * n, c, np.minimum(near_z, near_n)
+
+
+_STEPS = {"lstm": _lstm_step, "coupled_lstm": _lstm_step, "gru": _gru_step, "gated_rnn": _gated_rnn_step}

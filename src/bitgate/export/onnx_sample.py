@@ -85,7 +85,9 @@ def float_sample(frozen: FrozenModel) -> Sample:
     hidden = _hidden(frozen, trace.h, np.float32)
     tolerance = dict.fromkeys([*hidden, "hidden"], FLOAT_TOLERANCE)
     if trace.logits is None or frozen.readout is None:
-        outputs: Arrays = {"hidden": np.concatenate(trace.h[-len(frozen.layers[-1]) :], axis=-1).astype(np.float32)}
+        last = np.concatenate(trace.h[-len(frozen.layers[-1]) :], axis=-1) * 2.0 ** frozen.layers[-1][0].range_bits
+        outputs: Arrays = {"hidden": last.astype(np.float32)}
+        tolerance["hidden"] *= 2.0 ** frozen.layers[-1][0].range_bits
     else:
         outputs = {"logits": trace.logits.astype(np.float32)}
         weights, bias = real_readout(frozen.readout, frozen.state_bits)

@@ -52,6 +52,7 @@ def describe(frozen: FrozenModel, kernels: Kernels) -> dict[str, Any]:
     return {
         "inputSize": frozen.input_size,
         "layers": [layer.hidden_size for layer in frozen.flat_layers],
+        "outputAt": sum(layer.state_size for layer in frozen.flat_layers[:-1]),
         "classes": 0 if frozen.readout is None else frozen.output_size,
         "classNames": [] if frozen.readout is None else list(frozen.class_names),
         "outputScale": float(frozen.output_scale),

@@ -4,9 +4,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitgate.errors import ShapeError
-from bitgate.frozen.record import FrozenLayer, PackedMatrix, Readout
+from bitgate.frozen.record import FrozenLayer, Readout
 
 INT32_MAX = (1 << 31) - 1
+MIN_OUTPUT_BITS = 4
+"""Bits of a cell's output that a block skip's range must leave."""
 
 
 def code_limit(state_bits: int) -> int:
@@ -14,25 +16,32 @@ def code_limit(state_bits: int) -> int:
     return (1 << (state_bits - 1)) - 1
 
 
-def product_bound(
-    w_ih: PackedMatrix, w_hh: PackedMatrix, mult_ih: NDArray[np.int32], mult_hh: NDArray[np.int32], limit: int
-) -> NDArray[np.object_]:
-    """Per row: the largest ``|M_ih acc_x| + |M_hh acc_h|``, in Python integers that cannot overflow."""
-    rows = w_ih.rows
-    m_ih = np.repeat(mult_ih, rows // len(mult_ih)).astype(object)
-    m_hh = np.repeat(mult_hh, rows // len(mult_hh)).astype(object)
-    return abs(m_ih) * w_ih.row_sums * limit + abs(m_hh) * w_hh.row_sums * limit
+def product_bound(layer: FrozenLayer, limit: int) -> NDArray[np.object_]:
+    """Per row of the gates: the largest ``|M_ih acc_x| + |M_hh acc_h|``, in Python integers that cannot overflow.
+
+    Multipliers may have any sign; ``limit`` is the largest magnitude of a code.
+    """
+    sums = (matrix.row_sums[layer.weight_rows] for matrix in (layer.w_ih, layer.w_hh))
+    mults = (abs(layer.by_row(mult).astype(object)) for mult in (layer.mult_ih, layer.mult_hh))
+    ih, hh = (mult * part * limit for mult, part in zip(mults, sums, strict=True))
+    return ih + hh
 
 
 def check_layer(layer: FrozenLayer, state_bits: int) -> None:
-    """Raises ``ShapeError`` if some accumulator, product or pre-activation of ``layer`` may overflow."""
+    """Raises ``ShapeError`` if some accumulator, product or pre-activation of ``layer`` may overflow.
+
+    A block skip adds nothing: its codes are clipped, and ``alpha * anchor`` fits by the ranges of both.
+    """
     limit = code_limit(state_bits)
+    highest = state_bits - MIN_OUTPUT_BITS
+    if layer.range_bits > highest:
+        raise ShapeError(f"range_bits: {layer.range_bits}, at most {highest} are possible with {state_bits} state bits")
     largest_sum = int(max(layer.w_ih.row_sums.max(), layer.w_hh.row_sums.max()))
     if largest_sum * limit > INT32_MAX:
         raise ShapeError(f"a row of weights sums to {largest_sum}: its accumulator may leave int32")
     rows_per_gate = layer.hidden_size
     shift = np.repeat(layer.shift, rows_per_gate).astype(object)
-    product = product_bound(layer.w_ih, layer.w_hh, layer.mult_ih, layer.mult_hh, limit) + 2 ** (shift - 1)
+    product = product_bound(layer, limit) + 2 ** (shift - 1)
     if max(product) >= 1 << (layer.product_bits - 1):
         raise ShapeError(f"products reach {max(product)}, which {layer.product_bits} bits cannot hold")
     bias = abs(layer.bias.astype(object))

@@ -16,6 +16,7 @@ class Cost:
     """Size and work of a frozen model.
 
     ``paper_bits`` counts as [DLSTM] Table 1 does: weights times bits per weight plus 32 bits a bias, scales left out.
+    ``n_scales`` are these scales: of gates, of each row of gates that share projections, and alpha of a skip.
     ``flash_bytes`` are the constants a device stores (weights, biases, multipliers, tables), without code.
     ``ram_bytes`` are the states and the largest layer's scratch in the plain C kernels. Operations are those that the
     arithmetic needs (frozen/operations.py), where a weight of 0 costs nothing: of one time step of all recurrent
@@ -58,7 +59,10 @@ def count(model: "FrozenModel") -> Cost:
     biases = [layer.bias.size for layer in layers]
     biases += [layer.bias_hn.size for layer in layers if layer.bias_hn is not None]
     scales = [layer.mult_ih.size for layer in layers]
+    scales += [layer.skip.alpha.size for layer in layers if layer.skip is not None]
     constants = sum(layer.mult_ih.nbytes + layer.mult_hh.nbytes + layer.shift.size for layer in layers)
+    constants += sum(2 * layer.skip.alpha.size for layer in layers if layer.skip is not None)
+    constants += sum(len(layer.gates) for layer in layers if layer.is_shared)
     if model.readout is not None:
         matrices.append(model.readout.weight)
         biases.append(model.readout.bias.size)
@@ -76,7 +80,7 @@ def count(model: "FrozenModel") -> Cost:
         paper_bits=paper + 32 * sum(biases),
         weight_bytes=weight_bytes,
         flash_bytes=weight_bytes + 4 * sum(biases) + constants + SIGMOID_TABLE_BYTES,
-        ram_bytes=sum(4 * layer.hidden_size for layer in layers)
+        ram_bytes=2 * sum(layer.state_size for layer in layers)
         + 2 * max((layer.hidden_size for layer in layers), default=0),
         additions=step.additions,
         multiplications=step.multiplications,

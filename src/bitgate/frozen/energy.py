@@ -71,18 +71,22 @@ def step_bytes(model: "FrozenModel") -> int:
     for layer in model.flat_layers:
         total += layer.w_ih.packed.nbytes + layer.w_hh.packed.nbytes + layer.bias.nbytes + layer.shift.size
         total += layer.mult_ih.nbytes + layer.mult_hh.nbytes + (0 if layer.bias_hn is None else layer.bias_hn.nbytes)
+        total += 0 if layer.skip is None else 2 * layer.skip.alpha.size
     return total
 
 
 def float32_operations(model: "FrozenModel") -> tuple[Operations, int]:
     """The same cells with float32 weights and smooth gates: operations of a step, and bytes of its constants.
 
-    A multiplication and an addition per weight, no multipliers; gates and states by the same formulas and table.
+    A multiplication and an addition per weight, no multipliers but the gate scales of shared projections; gates and
+    states by the same formulas and table.
     """
     total, constants = Operations(), 0
     for layer in model.flat_layers:
         weights = layer.w_ih.values.size + layer.w_hh.values.size
         smooth = replace(layer, gate_levels=(0,) * len(layer.gates))
         total += Operations(weights, weights) + gates_and_state(smooth, model.state_bits, ())
-        constants += 4 * (weights + layer.bias.size + (0 if layer.bias_hn is None else layer.bias_hn.size))
+        scales = layer.bias.size if layer.is_shared else 0
+        total += Operations(multiplications=scales)
+        constants += 4 * (weights + scales + layer.bias.size + (0 if layer.bias_hn is None else layer.bias_hn.size))
     return total, constants

@@ -12,15 +12,25 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from bitgate.errors import BitgateError, FormatError
-from bitgate.frozen.record import FrozenLayer, InputMap, PackedMatrix, Readout
+from bitgate.frozen.record import BlockSkip, FrozenLayer, InputMap, PackedMatrix, Readout
 
 if TYPE_CHECKING:
     from bitgate.frozen.model import FrozenModel
 
-VERSION = 1
+VERSIONS = ("1", "2")
+"""Files of version 2 hold what version 1 had no names for: gate maps, skips, the gated RNN."""
 Tensors = dict[str, NDArray[Any]]
 
 _LAYER_ARRAYS = ("mult_ih", "mult_hh", "shift", "bias", "bias_hn")
+_LAYER_KEYS = frozenset({"cell", "gate_levels", "w_ih", "w_hh", "product_bits", "reverse"})
+_NEW_KEYS = frozenset({"sharing", "skip"})
+_SKIP_KEYS = frozenset({"kind", "block_size", "range_bits"})
+
+
+def version_of(model: "FrozenModel") -> str:
+    """The lowest version that can hold ``model``, so that older readers read what they can."""
+    is_new = any(layer.cell == "gated_rnn" or layer.sharing or layer.skip for layer in model.flat_layers)
+    return VERSIONS[is_new]
 
 
 def write(model: "FrozenModel", path: str | os.PathLike[str]) -> None:
@@ -35,7 +45,7 @@ def write(model: "FrozenModel", path: str | os.PathLike[str]) -> None:
         "readout": _put_readout(model.readout, tensors),
         "metadata": dict(model.metadata),
     }
-    header = {"format": "bitgate", "version": str(VERSION), "model": json.dumps(description, sort_keys=True)}
+    header = {"format": "bitgate", "version": version_of(model), "model": json.dumps(description, sort_keys=True)}
     target = Path(path)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
@@ -58,13 +68,17 @@ def read(path: str | os.PathLike[str], build: Callable[..., "FrozenModel"]) -> "
         raise FormatError(f"{name}: not a readable safetensors file ({error})") from error
     if header.get("format") != "bitgate":
         raise FormatError(f"{name}: a safetensors file, but not a bitgate model (its metadata lack format=bitgate)")
-    if header.get("version") != str(VERSION):
-        raise FormatError(f"{name}: version {header.get('version')} of the format; this bitgate reads {VERSION}")
+    version = header.get("version")
+    if version not in VERSIONS:
+        raise FormatError(f"{name}: version {version} of the format; this bitgate reads {' and '.join(VERSIONS)}")
     try:
         parts = _take_parts(json.loads(header["model"]), tensors)
         if tensors:
             raise FormatError(f"unknown tensors {sorted(tensors)[:3]}")
-        return build(**parts)
+        model = build(**parts)
+        if version_of(model) != version:
+            raise FormatError(f"version {version} of the format, but what it holds is of version {version_of(model)}")
+        return model
     except KeyError as error:
         raise FormatError(f"{name}: {error.args[0]!r} is missing") from error
     except (BitgateError, ValueError, TypeError, AttributeError, RecursionError, OverflowError) as error:
@@ -115,7 +129,7 @@ def _put_layer(layer: FrozenLayer, prefix: str, tensors: Tensors) -> dict[str, A
     for name in _LAYER_ARRAYS:
         if getattr(layer, name) is not None:
             tensors[f"{prefix}.{name}"] = getattr(layer, name)
-    return {
+    entry = {
         "cell": layer.cell,
         "gate_levels": list(layer.gate_levels),
         "w_ih": _put_matrix(layer.w_ih, f"{prefix}.w_ih", tensors),
@@ -123,9 +137,45 @@ def _put_layer(layer: FrozenLayer, prefix: str, tensors: Tensors) -> dict[str, A
         "product_bits": layer.product_bits,
         "reverse": layer.reverse,
     }
+    if layer.sharing is not None:
+        entry["sharing"] = list(layer.sharing)
+    if layer.skip is not None:
+        tensors[f"{prefix}.alpha"] = layer.skip.alpha
+        skip = layer.skip
+        entry["skip"] = {"kind": "block", "block_size": skip.block_size, "range_bits": skip.range_bits}
+    return entry
+
+
+def _take_keys(entry: dict[str, Any], prefix: str) -> None:
+    """Refuses keys of a layer that have no meaning."""
+    unknown = set(entry) - _LAYER_KEYS - _NEW_KEYS
+    if unknown:
+        raise FormatError(f"{prefix}: unknown keys {sorted(unknown)[:3]}")
+
+
+def _take_sharing(entry: dict[str, Any], prefix: str) -> tuple[int, ...] | None:
+    if "sharing" not in entry:
+        return None
+    sharing = entry["sharing"]
+    if type(sharing) is not list or not sharing or any(type(projection) is not int for projection in sharing):
+        raise FormatError(f"{prefix}: sharing must be a list of integers")
+    return tuple(sharing)
+
+
+def _take_skip(entry: dict[str, Any], prefix: str, tensors: Tensors) -> BlockSkip | None:
+    if "skip" not in entry:
+        return None
+    skip = entry["skip"]
+    if type(skip) is not dict or set(skip) != _SKIP_KEYS or skip["kind"] != "block":
+        raise FormatError(f"{prefix}: skip must have the keys {sorted(_SKIP_KEYS)}, and kind must be 'block'")
+    alpha = tensors.pop(f"{prefix}.alpha")
+    if alpha.ndim != 1 or not alpha.size:
+        raise FormatError(f"{prefix}.alpha: shape {alpha.shape}, expected one number, or one for each unit")
+    return BlockSkip(_integer(skip, "block_size"), alpha, _integer(skip, "range_bits"))
 
 
 def _take_layer(entry: dict[str, Any], prefix: str, tensors: Tensors) -> FrozenLayer:
+    _take_keys(entry, prefix)
     gate_levels = tuple(entry["gate_levels"])
     if any(type(n) is not int for n in gate_levels) or type(entry["reverse"]) is not bool:
         raise FormatError(f"{prefix}: gate_levels must be integers and reverse true or false")
@@ -143,6 +193,8 @@ def _take_layer(entry: dict[str, Any], prefix: str, tensors: Tensors) -> FrozenL
         shift=arrays["shift"],
         bias=arrays["bias"],
         bias_hn=arrays.get("bias_hn"),
+        sharing=_take_sharing(entry, prefix),
+        skip=_take_skip(entry, prefix, tensors),
     )
 
 

@@ -58,6 +58,10 @@ class FrozenModel:
                     f"layer {index}: takes {layer.input_size} inputs, but {size} reach it",
                 )
                 bounds.check_layer(layer, self.state_bits)
+            require(
+                len({layer.range_bits for layer in directions}) == 1,
+                f"layer {index}: its directions have hidden states of different ranges",
+            )
             size = sum(layer.hidden_size for layer in directions)
         if self.readout is not None:
             columns = self.readout.weight.columns
@@ -86,7 +90,9 @@ class FrozenModel:
     @property
     def output_scale(self) -> float:
         """Real value of one unit of the output: of a logit, or of a hidden state without readout."""
-        return self.readout.scale if self.readout is not None else 1.0 / (1 << (self.state_bits - 1))
+        if self.readout is not None:
+            return self.readout.scale
+        return 2.0 ** (self.layers[-1][0].range_bits + 1 - self.state_bits)
 
     @property
     def flat_layers(self) -> tuple[FrozenLayer, ...]:
@@ -186,8 +192,7 @@ class FrozenModel:
     def init_state(self, batch_size: int = 1) -> State:
         """Zero state of ``batch_size`` independent streams."""
         self.require_causal("init_state")
-        zeros = [np.zeros((batch_size, layer.hidden_size), dtype=np.int16) for layer in self.flat_layers]
-        return tuple(LayerState(h=zero, c=zero) for zero in zeros)
+        return tuple(LayerState.zero(layer, batch_size) for layer in self.flat_layers)
 
     def step(self, state: State, x: ArrayLike) -> tuple[State, NDArray[np.integer[Any]]]:
         """One step of raw features ``(B, I)``: the new state and the output after it.
@@ -253,13 +258,11 @@ def _run_layer(layer: FrozenLayer, x: Codes, lengths: NDArray[np.int64], state_b
     batch, steps, _ = x.shape
     h_all = np.zeros((batch, steps, layer.hidden_size), dtype=np.int16)
     c_all = np.zeros_like(h_all)
-    zero = np.zeros((batch, layer.hidden_size), dtype=np.int16)
-    state = LayerState(zero, zero)
+    state = LayerState.zero(layer, batch)
     for t in reversed(range(steps)) if layer.reverse else range(steps):
         projected = interpreter.project_input(layer, x[:, t])
-        new = interpreter.layer_step(layer, projected, state, state_bits)
-        alive = (t < lengths)[:, None]
-        state = LayerState(np.where(alive, new.h, state.h), np.where(alive, new.c, state.c))
-        h_all[:, t] = np.where(alive, state.h, 0)
-        c_all[:, t] = np.where(alive, state.c, 0)
+        alive = t < lengths
+        state = interpreter.layer_step(layer, projected, state, state_bits).where(alive, state)
+        h_all[:, t] = np.where(alive[:, None], state.h, 0)
+        c_all[:, t] = np.where(alive[:, None], state.c, 0)
     return h_all, c_all, state.h

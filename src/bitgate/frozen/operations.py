@@ -7,7 +7,7 @@ changes of sign and a loop's addresses do not count. Where a branch decides, the
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from bitgate.frozen.record import TANH_GATES, FrozenLayer, PackedMatrix
+from bitgate.frozen.record import SKIP_CELLS, TANH_GATES, FrozenLayer, PackedMatrix
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,12 @@ _PRODUCTS = {
     "lstm": ("fc", "ig", "ot"),
     "coupled_lstm": ("ic", "ig", "ot"),
     "gru": ("rp", "zc", "zn"),
+    "gated_rnn": ("zc", "zn"),
 }
-_STATE_ADDITIONS = {"lstm": 2 + 2, "coupled_lstm": 3 + 2, "gru": 2 + 3 + 1}
+_STATE_ADDITIONS = {"lstm": 2 + 2, "coupled_lstm": 3 + 2, "gru": 2 + 3 + 1, "gated_rnn": 3 + 1}
+
+SKIP = Operations(additions=2, multiplications=1)
+"""A block skip's share of a unit at a boundary: alpha times the anchor, half, and the sum."""
 
 
 def needed_sums(matrix: PackedMatrix) -> Operations:
@@ -60,10 +64,14 @@ def gates_and_state(layer: FrozenLayer, state_bits: int, selects: Collection[str
         selects: gates whose products are selections: those with two levels, or none for a kernel that multiplies.
     """
     unit = Operations(additions=_STATE_ADDITIONS[layer.cell])
-    if layer.cell == "gru":
-        unit += Operations(additions=1 - (state_bits == 16))  # bias_hn; c is h at 16 bits, without rounding
-    else:
+    if layer.cell in SKIP_CELLS:
         unit += SMOOTH  # tanh(c)
+    else:
+        unit += Operations(additions=-(state_bits == 16))  # c is h at 16 bits, without rounding
+    if layer.bias_hn is not None:
+        unit += Operations(additions=1)
+    if layer.skip is not None:
+        unit += SKIP
     for gate, levels in zip(layer.gates, layer.gate_levels, strict=True):
         unit += Operations(additions=1 + (gate in TANH_GATES)) + activation(levels)
     products = [pair for pair in _PRODUCTS[layer.cell] if not set(pair) & set(selects)]
@@ -78,7 +86,10 @@ def activation(levels: int) -> Operations:
 
 
 def needed_operations(layer: FrozenLayer, state_bits: int) -> Operations:
-    """What one step of ``layer`` needs at least: zeros and products with step gates cost nothing."""
+    """What one step of ``layer`` needs at least: zeros and products with step gates cost nothing.
+
+    Sums of shared projections are made once and scaled for every gate.
+    """
     stepped = [gate for gate, levels in zip(layer.gates, layer.gate_levels, strict=True) if levels == 2]
-    sums = needed_sums(layer.w_ih) + needed_sums(layer.w_hh) + SCALED_ROW * layer.w_hh.rows
+    sums = needed_sums(layer.w_ih) + needed_sums(layer.w_hh) + SCALED_ROW * layer.bias.size
     return sums + gates_and_state(layer, state_bits, stepped)

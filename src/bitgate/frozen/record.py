@@ -7,106 +7,52 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from bitgate.errors import ShapeError
-from bitgate.frozen import packing
+from bitgate.frozen.matrix import PackedMatrix as PackedMatrix
+from bitgate.frozen.matrix import require as require
+from bitgate.frozen.matrix import require_array
 
-CELLS: Mapping[str, str] = {"lstm": "ifgo", "coupled_lstm": "igo", "gru": "rzn"}
+CELLS: Mapping[str, str] = {"lstm": "ifgo", "coupled_lstm": "igo", "gru": "rzn", "gated_rnn": "zn"}
 """Cells and the order of their gates' rows."""
+
+SKIP_CELLS = frozenset({"lstm", "coupled_lstm"})
+"""Cells that may have a block skip."""
+
+MAX_BLOCK_SIZE = 32767
+"""The position within a block is one int16 of the state."""
 
 TANH_GATES = frozenset("gn")
 """Gates with values in [-1, 1]; their pre-activations carry a factor 2."""
 
 
-def require(condition: bool, message: str) -> None:
-    """Raises ``ShapeError(message)`` unless ``condition`` holds."""
-    if not condition:
-        raise ShapeError(message)
-
-
-def require_array(name: str, array: NDArray[np.generic], dtype: type, *shapes: tuple[int, ...]) -> None:
-    """Raises ``ShapeError`` unless ``array`` has the type and one of the shapes; makes it read-only."""
-    require(
-        isinstance(array, np.ndarray) and array.dtype == dtype and array.shape in shapes,
-        f"{name}: expected {np.dtype(dtype).name} of shape {' or '.join(map(str, shapes))}, "
-        f"got {getattr(array, 'dtype', type(array).__name__)} {getattr(array, 'shape', '')}",
-    )
-    array.setflags(write=False)
-
-
 @dataclass(frozen=True, eq=False)
-class PackedMatrix:
-    """A matrix of discrete weights: packed codes and the integer level that each code stands for."""
+class BlockSkip:
+    """Additive skip of hidden states from one block boundary to the next (docs/arithmetic.md, Block skip)."""
 
-    packed: NDArray[np.uint8]  # (rows, row_bytes)
-    columns: int
-    bits: int
-    levels: NDArray[np.int8]  # (n_levels,)
-    is_dense: bool = False  # five codes to a byte, for three levels; otherwise ``bits`` for each
+    block_size: int  # B, steps
+    alpha: NDArray[np.int32]  # (1,) or (H,), Q15, 0 to 32768
+    range_bits: int  # k: hidden states reach 2**k and keep n - 1 - k bits behind the point
 
     def __post_init__(self) -> None:
-        require(self.bits in packing.CODE_BITS, f"bits: {self.bits}, expected one of {packing.CODE_BITS}")
         require(
-            not self.is_dense or (self.bits == 2 and len(self.levels) == 3),
-            f"dense packing: {len(self.levels)} levels of {self.bits} bits, expected 3 levels of 2 bits",
+            1 <= self.block_size <= MAX_BLOCK_SIZE, f"block_size: {self.block_size}, expected 1 to {MAX_BLOCK_SIZE}"
         )
-        width = -(-self.columns // packing.TRITS) if self.is_dense else packing.row_bytes(self.columns, self.bits)
-        rows = self.packed.shape[0] if self.packed.ndim else 0
-        require_array("packed", self.packed, np.uint8, (rows, width))
-        n = len(self.levels)
-        require(1 <= n <= 1 << self.bits, f"levels: {n} values cannot be named by {self.bits} bits")
-        require_array("levels", self.levels, np.int8, (n,))
-        require(int(self.levels.min()) >= -127, "levels: -128 has no negative in int8, expected -127 to 127")
-        codes = self.codes
-        require(not codes.size or int(codes.max()) < n, f"codes: a code exceeds the last of {n} levels")
-
-    @staticmethod
-    def from_codes(codes: NDArray[np.uint8], levels: NDArray[np.int8]) -> "PackedMatrix":
-        """Packs ``codes (rows, columns)`` with the fewest bits that can name the levels."""
-        bits = packing.bits_for(len(levels))
-        return PackedMatrix(packing.pack(codes, bits), codes.shape[1], bits, levels)
-
-    def with_packing(self, *, dense: bool) -> "PackedMatrix":
-        """The same weights, five codes to a byte if ``dense`` and the levels are three, otherwise ``bits`` for each."""
-        if not dense or len(self.levels) != 3:
-            return PackedMatrix(packing.pack(self.codes, self.bits), self.columns, self.bits, self.levels)
-        return PackedMatrix(packing.pack_dense(self.codes), self.columns, self.bits, self.levels, is_dense=True)
-
-    @property
-    def rows(self) -> int:
-        """Number of rows."""
-        return self.packed.shape[0]
-
-    @property
-    def codes(self) -> NDArray[np.uint8]:
-        """Codes ``(rows, columns)``."""
-        if self.is_dense:
-            return packing.unpack_dense(self.packed, self.columns)
-        return packing.unpack(self.packed, self.columns, self.bits)
-
-    @cached_property
-    def values(self) -> NDArray[np.int8]:
-        """Integer weights ``(rows, columns)``."""
-        return self.levels[self.codes]
-
-    @cached_property
-    def transposed(self) -> NDArray[np.float64]:
-        """Integer weights ``(columns, rows)`` in float64, in which BLAS products of integers are exact."""
-        return np.ascontiguousarray(self.values.T, dtype=np.float64)
-
-    @property
-    def row_sums(self) -> NDArray[np.int64]:
-        """``sum(abs(weight))`` of every row: the largest gain from inputs to accumulator."""
-        return np.abs(self.values.astype(np.int64)).sum(axis=1)
+        require(0 <= self.range_bits <= 12, f"range_bits: {self.range_bits}, expected 0 to 12")
+        require_array("alpha", self.alpha, np.int32, (self.alpha.size,))
+        lowest, highest = (int(value) for value in (self.alpha.min(), self.alpha.max()))
+        require(0 <= lowest <= highest <= 1 << 15, f"alpha: {lowest} to {highest}, expected 0 to 32768 (Q15)")
 
 
 @dataclass(frozen=True, eq=False)
 class FrozenLayer:
-    """One recurrent layer in one direction (docs/arithmetic.md names every constant)."""
+    """One recurrent layer in one direction (docs/arithmetic.md names every constant).
+
+    The weights have a block of rows for each projection; ``sharing`` says which one feeds which gate.
+    """
 
     cell: str
     gate_levels: tuple[int, ...]  # by gate, in row order; 0 is smooth
-    w_ih: PackedMatrix
-    w_hh: PackedMatrix
+    w_ih: PackedMatrix  # (projections * H, I)
+    w_hh: PackedMatrix  # (projections * H, H)
     mult_ih: NDArray[np.int32]  # (gates,) or (gates * H,)
     mult_hh: NDArray[np.int32]
     shift: NDArray[np.int32]  # (gates,)
@@ -114,15 +60,19 @@ class FrozenLayer:
     bias_hn: NDArray[np.int32] | None  # (H,): GRU only
     product_bits: int
     reverse: bool = False
+    sharing: tuple[int, ...] | None = None  # projection of each gate; None: each gate its own
+    skip: BlockSkip | None = None
 
     def __post_init__(self) -> None:
         require(self.cell in CELLS, f"cell: {self.cell!r}, expected one of {sorted(CELLS)}")
         gates = len(CELLS[self.cell])
+        self._check_sharing(gates)
         rows = self.w_hh.columns * gates
         require(self.w_hh.columns > 0 and self.w_ih.columns > 0, "a layer needs at least one input and one unit")
+        weight_rows = self.w_hh.columns * self.n_projections
         require(
-            self.w_ih.rows == rows and self.w_hh.rows == rows,
-            f"{self.cell}: {gates} gates of {self.w_hh.columns} units need {rows} rows, "
+            self.w_ih.rows == weight_rows and self.w_hh.rows == weight_rows,
+            f"{self.cell}: {self.n_projections} projections of {self.w_hh.columns} units need {weight_rows} rows, "
             f"got {self.w_ih.rows} (w_ih) and {self.w_hh.rows} (w_hh)",
         )
         require(
@@ -142,6 +92,17 @@ class FrozenLayer:
             bool(((self.shift >= 1) & (self.shift <= highest)).all()),
             f"shift: {self.shift.tolist()}, expected 1 to {highest}",
         )
+        if self.skip is not None:
+            require(self.cell in SKIP_CELLS, f"skip: {self.cell} has none, only {' and '.join(sorted(SKIP_CELLS))}")
+            require_array("alpha", self.skip.alpha, np.int32, (1,), (self.hidden_size,))
+
+    def _check_sharing(self, gates: int) -> None:
+        if self.sharing is None:
+            return
+        require(
+            len(self.sharing) == gates and sorted(set(self.sharing)) == list(range(max(self.sharing) + 1)),
+            f"sharing: {self.sharing}, expected {gates} projections, numbered from 0 without gaps",
+        )
 
     @property
     def gates(self) -> str:
@@ -157,6 +118,41 @@ class FrozenLayer:
     def input_size(self) -> int:
         """Number of inputs, I."""
         return self.w_ih.columns
+
+    @property
+    def projections(self) -> tuple[int, ...]:
+        """The projection that feeds each gate."""
+        return tuple(range(len(self.gates))) if self.sharing is None else self.sharing
+
+    @property
+    def n_projections(self) -> int:
+        """Number of row blocks of the weights."""
+        return max(self.projections) + 1
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether the projections are not simply the gates in their order."""
+        return self.projections != tuple(range(len(self.gates)))
+
+    @cached_property
+    def weight_rows(self) -> NDArray[np.int64]:
+        """The row of the weights behind each row of the gates, ``(gates * H,)``."""
+        units = np.arange(self.hidden_size)
+        return np.concatenate([projection * self.hidden_size + units for projection in self.projections])
+
+    def by_row(self, mult: NDArray[np.int32]) -> NDArray[np.int32]:
+        """``mult_ih`` or ``mult_hh`` for every row of the gates."""
+        return np.repeat(mult, len(self.gates) * self.hidden_size // len(mult))
+
+    @property
+    def range_bits(self) -> int:
+        """k: hidden states reach ``2**k``; 0 without a skip."""
+        return 0 if self.skip is None else self.skip.range_bits
+
+    @property
+    def state_size(self) -> int:
+        """Number of int16 in the state: ``h`` and ``c``; with a skip also the anchor and the position."""
+        return 2 * self.hidden_size if self.skip is None else 3 * self.hidden_size + 1
 
 
 @dataclass(frozen=True, eq=False)

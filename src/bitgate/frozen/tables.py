@@ -10,7 +10,7 @@ INT16_LIMIT = 32767
 SIGMOID_STEPS_PER_UNIT = 16
 SIGMOID_RANGE = 12
 SIGMOID_FRACTION_BITS = 11
-CELL_FRACTION_BITS = {"coupled_lstm": 15, "lstm": 11, "gru": 15}
+CELL_FRACTION_BITS = {"coupled_lstm": 15, "lstm": 11, "gru": 15, "gated_rnn": 15}
 
 
 def round_half_away(value: float) -> int:

@@ -1,8 +1,9 @@
 """Torch modules: drop-ins for torch.nn.LSTM, GRU and Linear, and a sequence classifier made of them."""
 
-from bitgate.nn.classifier import SequenceClassifier, Standardize
+from bitgate.nn.classifier import ClassifierCell, SequenceClassifier, Standardize
 from bitgate.nn.convert import from_torch, to_torch
 from bitgate.nn.count import BitCount, count_bits
+from bitgate.nn.gated_rnn import GatedRNN
 from bitgate.nn.gru import GRU
 from bitgate.nn.linear import Linear
 from bitgate.nn.lstm import LSTM
@@ -14,14 +15,25 @@ from bitgate.nn.posterior import (
     set_temperature,
     set_trick,
 )
+from bitgate.nn.ql_lstm import QLLSTM
+from bitgate.nn.recurrent import RecurrentModule
+from bitgate.nn.skip import QLState
+from bitgate.nn.text import Classifier, TextClassifier
 
 __all__ = [
     "GRU",
     "LSTM",
+    "QLLSTM",
     "BitCount",
+    "Classifier",
+    "ClassifierCell",
+    "GatedRNN",
     "Linear",
+    "QLState",
+    "RecurrentModule",
     "SequenceClassifier",
     "Standardize",
+    "TextClassifier",
     "count_bits",
     "distributions",
     "fix_weights",

@@ -1,19 +1,27 @@
 """A classifier of sequences: standardization, stacked recurrent layers, a readout at each sequence's end."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
+from bitgate.cells import Sharing
 from bitgate.errors import ArgumentError, ShapeError
+from bitgate.nn.gated_rnn import GatedRNN
 from bitgate.nn.gru import GRU
 from bitgate.nn.linear import Linear
 from bitgate.nn.lstm import LSTM
 from bitgate.nn.matrix import require_size
+from bitgate.nn.ql_lstm import QLLSTM
+from bitgate.nn.recurrent import RecurrentModule
 from bitgate.nn.sequence import check_lengths
 from bitgate.weights import Weights
+
+ClassifierCell = Literal["lstm", "gru", "ql_lstm", "gated_rnn"]
+
+_CELLS: dict[str, Any] = {"lstm": LSTM, "gru": GRU, "ql_lstm": QLLSTM, "gated_rnn": GatedRNN}
 
 
 class Standardize(nn.Module):
@@ -58,10 +66,14 @@ class SequenceClassifier(nn.Module):
         input_size: number of features.
         n_classes: number of classes.
         hidden_sizes: units of each recurrent layer.
-        cell: "lstm" or "gru".
+        cell: "lstm", "gru", "ql_lstm" or "gated_rnn".
         weights: weights of every layer, the readout's too.
         gates: level counts of the gates to discretize, in every layer.
-        coupled: whether the forget gate is one minus the input gate (LSTM only).
+        coupled: whether the forget gate is one minus the input gate (LSTM and QL-LSTM).
+        sharing: gate map, see ``QLLSTM``; "auto" is "psug2" for a QL-LSTM and "none" for others.
+        skip: additive skip of a QL-LSTM, see there; "auto" is "block".
+        block_size: steps of a block.
+        forget_bias: initial bias of the forget gate (LSTM and QL-LSTM); drawn where None.
         bidirectional: whether layers also run from the end to the beginning.
         dropout: probability of dropout between recurrent layers.
         device: device of the parameters.
@@ -77,20 +89,23 @@ class SequenceClassifier(nn.Module):
         n_classes: int,
         hidden_sizes: Sequence[int] = (64, 32),
         *,
-        cell: Literal["lstm", "gru"] = "lstm",
+        cell: ClassifierCell = "lstm",
         weights: str | Weights = "continuous",
         gates: Mapping[str, int] | None = None,
         coupled: bool = False,
+        sharing: Sharing = "auto",
+        skip: str | None = "auto",
+        block_size: int = 16,
+        forget_bias: float | None = None,
         bidirectional: bool = False,
         dropout: float = 0.0,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        if cell not in ("lstm", "gru"):
-            raise ArgumentError(f"cell: {cell!r}, expected 'lstm' or 'gru'")
-        if cell == "gru" and coupled:
-            raise ArgumentError("coupled: a GRU's update gate is coupled already; leave this argument out")
+        own = _own_options(
+            cell, coupled=coupled, sharing=sharing, skip=skip, block_size=block_size, forget_bias=forget_bias
+        )
         if not isinstance(hidden_sizes, Sequence) or not hidden_sizes:
             raise ArgumentError(f"hidden_sizes: {hidden_sizes!r}, expected the units of at least one layer")
         require_size("input_size", input_size)
@@ -100,15 +115,10 @@ class SequenceClassifier(nn.Module):
         common = {"weights": weights, "gates": gates, "batch_first": True, "bidirectional": bidirectional}
         common |= {"device": device, "dtype": dtype}
         self.standardize = Standardize(input_size, device=device, dtype=dtype)
-        layers: list[LSTM | GRU] = []
+        layers: list[RecurrentModule] = []
         size = input_size
         for hidden_size in hidden_sizes:
-            options: dict[str, Any] = common
-            layers.append(
-                GRU(size, hidden_size, **options)
-                if cell == "gru"
-                else LSTM(size, hidden_size, coupled=coupled, **options)
-            )
+            layers.append(_CELLS[cell](size, hidden_size, **common, **own))
             size = hidden_size * layers[-1].num_directions
         self.layers = nn.ModuleList(layers)
         self.dropout = nn.Dropout(dropout)
@@ -150,8 +160,43 @@ class SequenceClassifier(nn.Module):
         """Hidden state of the last layer at each sequence's end ``(B, H)``."""
         last = self.layers[-1]
         if last.bidirectional:
-            h = state if isinstance(last, GRU) else state[0]
+            h = state if isinstance(state, Tensor) else state[0]
             return torch.cat([h[0], h[1]], dim=-1)
         if ends is None:
             return output[:, -1]
         return output[torch.arange(len(ends), device=output.device), (ends - 1).to(output.device)]
+
+
+def _own_options(
+    cell: str,
+    *,
+    coupled: bool,
+    sharing: Sharing,
+    skip: str | None,
+    block_size: int,
+    forget_bias: float | None,
+) -> dict[str, Any]:
+    """The arguments that not every cell has, for the cell.
+
+    Raises:
+        ArgumentError: an unknown cell, or an option that it does not have.
+    """
+    if cell not in _CELLS:
+        raise ArgumentError(f"cell: {cell!r}, expected one of {', '.join(get_args(ClassifierCell))}")
+    if cell in ("gru", "gated_rnn"):
+        if coupled:
+            name = "a GRU's update gate" if cell == "gru" else "the gate of a gated RNN"
+            raise ArgumentError(f"coupled: {name} is coupled already; leave this argument out")
+        if forget_bias is not None:
+            raise ArgumentError(f"forget_bias: {forget_bias!r}, but cell={cell!r} has no forget gate")
+    if cell != "ql_lstm" and skip not in ("auto", "none", None):
+        raise ArgumentError(f"skip: {skip!r}, but cell={cell!r} has none; use cell='ql_lstm'")
+    if cell == "lstm":
+        if sharing not in ("auto", "none"):
+            raise ArgumentError(f"sharing: {sharing!r}, but cell='lstm' has none; use cell='ql_lstm'")
+        return {"coupled": coupled, "forget_bias": forget_bias}
+    shared: dict[str, Any] = {"sharing": ("psug2" if cell == "ql_lstm" else "none") if sharing == "auto" else sharing}
+    if cell != "ql_lstm":
+        return shared
+    skips = {"skip": "block" if skip == "auto" else skip, "block_size": block_size}
+    return {"coupled": coupled, "forget_bias": forget_bias, **shared, **skips}

@@ -52,6 +52,8 @@ def to_torch(module: LSTM | GRU | Linear, mode: str = "map") -> nn.LSTM | nn.GRU
         state = {"weight": _scaled(fixed.weight, fixed.scale())}
         state |= {} if fixed.bias is None else {"bias": fixed.bias}
     elif isinstance(fixed, LSTM | GRU):
+        if fixed.recurrence.sharing is not None:
+            raise UnsupportedError("to_torch: torch.nn has no shared gates, but this GRU has sharing")
         if not fixed.recurrence.is_smooth:
             raise UnsupportedError(f"to_torch: torch.nn has no staircase gates, but this module has {fixed.gates}")
         theirs = (nn.LSTM if isinstance(fixed, LSTM) else nn.GRU)(**_arguments(fixed))

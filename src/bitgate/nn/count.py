@@ -14,7 +14,7 @@ class BitCount:
     """Bits of a model by the count of [DLSTM] Table 1: ``n_weights * bits_per_weight + 32 * n_biases``.
 
     The two biases of an uncoupled LSTM count once, because they are summed. Scales are not part of ``paper_bits``
-    and stand apart in ``scale_bits``.
+    and stand apart in ``scale_bits``, with the factors of gates that share projections and of learned skips.
     """
 
     n_weights: int
@@ -24,9 +24,14 @@ class BitCount:
     paper_bits: int
     scale_bits: int
 
+    @property
+    def n_parameters(self) -> int:
+        """Weights, biases and scales; a random weight is one."""
+        return self.n_weights + self.n_biases + self.n_scales
+
 
 def count_bits(model: nn.Module) -> BitCount:
-    """Counts the weights, biases and scales of all bitgate layers in ``model``."""
+    """Counts the weights, biases and scales of all bitgate layers in ``model``, and embeddings."""
     n_weights = n_biases = n_scales = weight_bits = 0
     for module in model.modules():
         if isinstance(module, RecurrentModule):
@@ -41,10 +46,17 @@ def count_bits(model: nn.Module) -> BitCount:
             count, bits = _matrix_bits(module.weight)
             n_weights, weight_bits = n_weights + count, weight_bits + bits
             n_biases += 0 if module.bias is None else module.bias.numel()
+        elif isinstance(module, nn.Embedding):
+            count = module.weight.numel()
+            n_weights, weight_bits = n_weights + count, weight_bits + 32 * count
         else:
             continue
-        n_scales += sum(p.numel() for name, p in module.named_parameters(recurse=False) if "log_scale" in name)
+        n_scales += sum(p.numel() for name, p in module.named_parameters(recurse=False) if _is_scale(name))
     return BitCount(n_weights, n_biases, n_scales, weight_bits, weight_bits + 32 * n_biases, 32 * n_scales)
+
+
+def _is_scale(name: str) -> bool:
+    return name.startswith(("log_scale", "gate_scale", "skip_logit"))
 
 
 def _distinct_biases(module: RecurrentModule, given: int) -> int:

@@ -6,6 +6,7 @@ from typing import Any
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
+from bitgate.cells import Sharing
 from bitgate.nn.recurrent import RecurrentModule
 from bitgate.weights import Weights
 
@@ -21,7 +22,9 @@ class GRU(RecurrentModule):
         h' = (1 - z) n + z h
 
     The update gate couples old and new state by itself, so there is no ``coupled``; otherwise the arguments are those
-    of ``LSTM`` without ``proj_size``, and ``gates`` takes the letters r, z, n.
+    of ``LSTM`` without ``proj_size``, and ``gates`` takes the letters r, z, n. With ``sharing="psug2"`` (one projection
+    for r and z, one for n), "psug1" (one for all) or a mapping, ``gate_scale_k u_map(k)`` takes the place of ``s W``
+    in each part ([QL] PSUG; our definition, see ``QLLSTM``).
 
     Raises:
         ArgumentError: an argument out of range.
@@ -41,6 +44,7 @@ class GRU(RecurrentModule):
         *,
         weights: str | Weights = "continuous",
         gates: Mapping[str, int] | None = None,
+        sharing: Sharing = "none",
     ) -> None:
         super().__init__(
             "gru",
@@ -56,14 +60,15 @@ class GRU(RecurrentModule):
             dtype,
             weights=weights,
             gates=gates,
+            sharing=sharing,
         )
 
     def forward(
         self, input: Tensor | PackedSequence, hx: Tensor | None = None, *, lengths: Tensor | None = None
     ) -> tuple[Tensor | PackedSequence, Tensor]:
         """Runs whole sequences; as ``LSTM.forward``, with the one state ``h``."""
-        output, h, _ = self._run(input, lengths, None if hx is None else (hx,))
-        return output, h
+        found = self._run(input, lengths, None if hx is None else (hx,))
+        return found.output, found.h
 
     def _state_sizes(self) -> tuple[int, ...]:
         return (self.hidden_size,)

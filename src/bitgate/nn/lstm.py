@@ -39,6 +39,7 @@ class LSTM(RecurrentModule):
         weights: "continuous", "ternary", "binary" or an object of bitgate.weights.
         gates: level counts of the gates to discretize, for instance ``{"o": 2, "g": 2}``.
         coupled: whether ``f = 1 - i``.
+        forget_bias: initial bias of the forget gate (its negative on a coupled cell's input gate); drawn where None.
 
     Raises:
         ArgumentError: an argument out of range.
@@ -60,6 +61,7 @@ class LSTM(RecurrentModule):
         weights: str | Weights = "continuous",
         gates: Mapping[str, int] | None = None,
         coupled: bool = False,
+        forget_bias: float | None = None,
     ) -> None:
         super().__init__(
             "coupled_lstm" if coupled else "lstm",
@@ -75,6 +77,7 @@ class LSTM(RecurrentModule):
             dtype,
             weights=weights,
             gates=gates,
+            forget_bias=forget_bias,
         )
 
     def forward(
@@ -99,9 +102,9 @@ class LSTM(RecurrentModule):
         """
         if hx is not None and (not isinstance(hx, tuple | list) or len(hx) != 2):
             raise ArgumentError(f"hx: expected the pair (h_0, c_0), got {type(hx).__name__}")
-        output, h, c = self._run(input, lengths, None if hx is None else tuple(hx))
-        assert c is not None  # an LSTM has a cell state
-        return output, (h, c)
+        found = self._run(input, lengths, None if hx is None else tuple(hx))
+        assert found.c is not None  # an LSTM has a cell state
+        return found.output, (found.h, found.c)
 
     def _state_sizes(self) -> tuple[int, ...]:
         return self.output_size, self.hidden_size

@@ -1,6 +1,7 @@
 """How a layer holds a weight matrix and turns it into what the loop over time multiplies with."""
 
 import math
+import numbers
 
 from torch import Tensor, nn
 
@@ -53,3 +54,18 @@ def require_size(name: str, value: int, minimum: int = 1) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
         raise ArgumentError(f"{name}: {value!r}, expected an integer of at least {minimum}")
     return value
+
+
+def check_forget_bias(value: float | None, *, has_bias: bool) -> float | None:
+    """Returns the forget gate's initial bias, None where it is drawn.
+
+    Raises:
+        ArgumentError: not a finite number, or given where there are no biases.
+    """
+    if value is None:
+        return None
+    if not has_bias:
+        raise ArgumentError(f"forget_bias: {value!r}, but bias=False; leave one of them out")
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
+        raise ArgumentError(f"forget_bias: {value!r}, expected a finite number")
+    return float(value)

@@ -1,4 +1,4 @@
-"""What LSTM and GRU share: parameters with torch.nn's names, and the stack of layers and directions."""
+"""What all recurrent modules share: parameters with torch.nn's names, and the stack of layers and directions."""
 
 import itertools
 import math
@@ -12,12 +12,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from bitgate.cells import CELL_GATES, CellKind
+from bitgate.cells import CELL_GATES, CellKind, Sharing, resolve_sharing
 from bitgate.errors import ArgumentError, ShapeError
 from bitgate.gates import resolve_gates
-from bitgate.nn.matrix import WeightMatrix, discrete_scale, draw, initial_log_scale, require_size
-from bitgate.nn.sequence import Sequences, normalize
-from bitgate.ops import LayerParameters, Recurrence, recurrent
+from bitgate.nn.matrix import (
+    WeightMatrix,
+    check_forget_bias,
+    discrete_scale,
+    draw,
+    initial_log_scale,
+    require_size,
+)
+from bitgate.nn.sequence import normalize
+from bitgate.nn.skip import check_skip_scale, describe_skip, initial_skip_logit, resolve_skip
+from bitgate.nn.states import StackResult, initial_block, initial_states
+from bitgate.ops import LayerParameters, LoopResult, Recurrence, recurrent
 from bitgate.weights import WeightDistribution, Weights, resolve_weights
 
 
@@ -25,7 +34,8 @@ class RecurrentModule(nn.Module, ABC):
     """A stack of recurrent layers with the interface of torch.nn.RNNBase; abstract, see ``LSTM`` and ``GRU``.
 
     Parameters are named as torch names them. Discrete weights live in child modules of the same name
-    (``lstm.weight_ih_l0.probs()``), beside one ``log_scale_l0`` a layer: a learned scale per gate.
+    (``lstm.weight_ih_l0.probs()``), beside one ``log_scale_l0`` a layer: a learned scale per gate. Where projections
+    are shared there is ``gate_scale_l0`` instead, a factor for every unit of every gate.
     """
 
     def __init__(
@@ -44,6 +54,12 @@ class RecurrentModule(nn.Module, ABC):
         *,
         weights: str | Weights,
         gates: Mapping[str, int] | None,
+        sharing: Sharing = "none",
+        skip: str | None = None,
+        block_size: int = 16,
+        skip_scale: float | None = None,
+        skip_per_unit: bool = False,
+        forget_bias: float | None = None,
     ) -> None:
         super().__init__()
         self.input_size = require_size("input_size", input_size)
@@ -61,7 +77,11 @@ class RecurrentModule(nn.Module, ABC):
         self.dropout = float(dropout)
         self.bidirectional = bool(bidirectional)
         self.weights = resolve_weights(weights)
-        self.recurrence = Recurrence(cell, resolve_gates(gates, CELL_GATES[cell]))
+        levels, projections = resolve_gates(gates, CELL_GATES[cell]), resolve_sharing(sharing, cell)
+        self.recurrence = Recurrence(cell, levels, projections, resolve_skip(skip, block_size))
+        self.skip_scale = check_skip_scale(self.recurrence.skip, skip_scale)
+        self.skip_per_unit = bool(skip_per_unit)
+        self.forget_bias = check_forget_bias(forget_bias, has_bias=self.bias)
         for layer in range(num_layers):
             for suffix in self._suffixes(layer):
                 self._add_layer(layer, suffix, {"device": device, "dtype": dtype})
@@ -76,6 +96,13 @@ class RecurrentModule(nn.Module, ABC):
         """Level counts of the discretized gates."""
         letters = CELL_GATES[self.recurrence.cell]
         return {k: n for k, n in zip(letters, self.recurrence.gates, strict=True) if n}
+
+    @property
+    def sharing(self) -> str | dict[str, int]:
+        """The gate map: projection by gate, or "none"."""
+        if self.recurrence.sharing is None:
+            return "none"
+        return dict(zip(CELL_GATES[self.recurrence.cell], self.recurrence.sharing, strict=True))
 
     @property
     def num_directions(self) -> int:
@@ -95,42 +122,71 @@ class RecurrentModule(nn.Module, ABC):
         return self.input_size if layer == 0 else self.output_size * self.num_directions
 
     def _add_layer(self, layer: int, suffix: str, factory: dict[str, Any]) -> None:
-        rows = self.recurrence.n_gates * self.hidden_size
+        rows, gate_rows = (n * self.hidden_size for n in (self.recurrence.n_projections, self.recurrence.n_gates))
         columns = self._columns(layer)
         bound = 1 / math.sqrt(self.hidden_size)
         shapes = {"weight_ih": (rows, columns), "weight_hh": (rows, self.output_size)}
         for name, (n_rows, n_columns) in shapes.items():
             setattr(self, name + suffix, self.weights.make(n_rows, n_columns, bound, **factory))
         for name in self._bias_names():
-            setattr(self, name + suffix, nn.Parameter(torch.empty(rows, **factory).uniform_(-bound, bound)))
+            setattr(self, name + suffix, nn.Parameter(torch.empty(gate_rows, **factory).uniform_(-bound, bound)))
         if self.proj_size:
             setattr(self, "weight_hr" + suffix, self.weights.make(self.proj_size, self.hidden_size, bound, **factory))
-        if discrete_scale(getattr(self, "weight_ih" + suffix)):
-            setattr(self, "log_scale" + suffix, nn.Parameter(torch.empty(self.recurrence.n_gates, **factory)))
-            if self.proj_size:
-                setattr(self, "log_scale_hr" + suffix, nn.Parameter(torch.empty(1, **factory)))
-            self._reset_scales(layer, suffix)
+        for name, size in self._factor_sizes(discrete_scale(getattr(self, "weight_ih" + suffix))).items():
+            setattr(self, name + suffix, nn.Parameter(torch.empty(size, **factory)))
+        self._reset_factors(layer, suffix)
 
-    def _reset_scales(self, layer: int, suffix: str) -> None:
-        fan_ins = {"log_scale": self._columns(layer) + self.output_size, "log_scale_hr": self.hidden_size}
-        for name, fan_in in fan_ins.items():
+    def _factor_sizes(self, is_discrete: bool) -> dict[str, int]:
+        """Sizes of the parameters that are neither weights nor biases."""
+        sizes = {}
+        if self.recurrence.sharing is not None:
+            sizes["gate_scale"] = self.recurrence.n_gates * self.hidden_size
+        elif is_discrete:
+            sizes["log_scale"] = self.recurrence.n_gates
+        if is_discrete and self.proj_size:
+            sizes["log_scale_hr"] = 1
+        if self.recurrence.skip is not None and self.skip_scale is None:
+            sizes["skip_logit"] = self.hidden_size if self.skip_per_unit else 1
+        return sizes
+
+    @torch.no_grad()
+    def _reset_factors(self, layer: int, suffix: str) -> None:
+        """Sets scales, skips and the forget gate's bias to where they start."""
+        fan_in = self._columns(layer) + self.output_size
+        is_discrete = discrete_scale(getattr(self, "weight_ih" + suffix))
+        skip = self.recurrence.skip
+        starts = {
+            "log_scale": initial_log_scale(fan_in),
+            "log_scale_hr": initial_log_scale(self.hidden_size),
+            "gate_scale": math.exp(initial_log_scale(fan_in)) if is_discrete else 1.0,
+            "skip_logit": 0.0 if skip is None else initial_skip_logit(skip),
+        }
+        for name, start in starts.items():
             if hasattr(self, name + suffix):
-                nn.init.constant_(getattr(self, name + suffix), initial_log_scale(fan_in))
+                nn.init.constant_(getattr(self, name + suffix), start)
+        if self.forget_bias is not None:
+            gate, sign = ("i", -1.0) if self.coupled else ("f", 1.0)
+            block = CELL_GATES[self.recurrence.cell].index(gate)
+            for index, name in enumerate(self._bias_names()):
+                value = 0.0 if index else sign * self.forget_bias
+                getattr(self, name + suffix)[block * self.hidden_size :][: self.hidden_size] = value
 
     def _bias_names(self) -> tuple[str, ...]:
         if not self.bias:
             return ()
-        return ("bias",) if self.coupled else ("bias_ih", "bias_hh")
+        # A GRU's reset gate multiplies one bias of n alone; torch's LSTM has two for no reason but cuDNN's.
+        is_torchs = self.recurrence.cell == "lstm" and self.recurrence.sharing is None
+        return ("bias_ih", "bias_hh") if is_torchs or self.recurrence.cell == "gru" else ("bias",)
 
     def reset_parameters(self) -> None:
         """Draws all parameters anew: uniform in ``1 / sqrt(hidden_size)``, distributions in their own way."""
         bound = 1 / math.sqrt(self.hidden_size)
         for name, parameter in self.named_parameters(recurse=False):
-            if not name.startswith("log_scale"):
+            if name.startswith(("weight", "bias")):
                 nn.init.uniform_(parameter, -bound, bound)
         for layer in range(self.num_layers):
             for suffix in self._suffixes(layer):
-                self._reset_scales(layer, suffix)
+                self._reset_factors(layer, suffix)
         for child in self.children():
             if isinstance(child, WeightDistribution):
                 child.reset_parameters()
@@ -150,6 +206,16 @@ class RecurrentModule(nn.Module, ABC):
         log_scale: Tensor | None = getattr(self, "log_scale" + suffix, None)
         return None if log_scale is None else log_scale.exp()
 
+    def alpha(self, suffix: str) -> Tensor | None:
+        """Factor of the additive skip of one layer and direction, ``()`` or ``(H,)``; None without a skip."""
+        if self.recurrence.skip is None:
+            return None
+        if self.skip_scale is not None:
+            own = next(itertools.chain(self.parameters(), self.buffers()))
+            return own.new_tensor(self.skip_scale)
+        logit: Tensor = getattr(self, "skip_logit" + suffix)
+        return logit.sigmoid() if self.skip_per_unit else logit.sigmoid().squeeze(0)
+
     def _layer_parameters(self, suffix: str) -> LayerParameters:
         scale = self.scale(suffix)
         rows = None if scale is None else scale.repeat_interleave(self.hidden_size).unsqueeze(1)
@@ -165,18 +231,25 @@ class RecurrentModule(nn.Module, ABC):
                 training=self.training,
             )
         bias_ih, bias_hh = (*biases, None, None)[:2]
-        return LayerParameters(w_ih, w_hh, bias_ih, bias_hh, w_hr)
+        gate_scale: Tensor | None = getattr(self, "gate_scale" + suffix, None)
+        return LayerParameters(w_ih, w_hh, bias_ih, bias_hh, w_hr, gate_scale, self.alpha(suffix))
 
     def _run(
-        self, x: Tensor | PackedSequence, lengths: Tensor | None, initial: tuple[Tensor, ...] | None
-    ) -> tuple[Tensor | PackedSequence, Tensor, Tensor | None]:
-        """The whole stack: output in the form of the input, last ``h`` and ``c``."""
+        self,
+        x: Tensor | PackedSequence,
+        lengths: Tensor | None,
+        initial: tuple[Tensor, ...] | None,
+        anchor: Tensor | None = None,
+        position: Tensor | None = None,
+    ) -> StackResult:
+        """The whole stack, from initial states h and c, and those of a block skip."""
         sequences = normalize(x, lengths, input_size=self.input_size, batch_first=self.batch_first)
         self._check_dtype(sequences.x)
-        states = self._initial_states(sequences, initial)
+        rows = self.num_layers * self.num_directions
+        states = initial_states(sequences, initial, rows=rows, sizes=self._state_sizes())
+        anchors, positions = initial_block(sequences, self.recurrence.skip, anchor, position, like=states[0])
         data = sequences.x
-        hs: list[Tensor] = []
-        cs: list[Tensor] = []
+        results: list[LoopResult] = []
         for layer in range(self.num_layers):
             outputs = []
             for direction, suffix in enumerate(self._suffixes(layer)):
@@ -189,35 +262,20 @@ class RecurrentModule(nn.Module, ABC):
                     self._layer_parameters(suffix),
                     lengths=sequences.lengths,
                     reverse=direction == 1,
+                    anchor=None if anchors is None else anchors[index],
+                    position=None if positions is None else positions[index],
                 )
                 outputs.append(result.output)
-                hs.append(result.h)
-                cs += [] if result.c is None else [result.c]
+                results.append(result)
             data = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=-1)
             if self.training and self.dropout > 0 and layer < self.num_layers - 1:
                 data = sequences.dropout(data, self.dropout)
-        last_c = sequences.unsort(torch.stack(cs)) if cs else None
-        return sequences.restore(data), sequences.unsort(torch.stack(hs)), last_c
+        return StackResult.of(sequences, data, results)
 
     def _check_dtype(self, x: Tensor) -> None:
         own = next(itertools.chain(self.parameters(), self.buffers())).dtype
         if x.dtype != own and not torch.is_autocast_enabled(x.device.type):
             raise ShapeError(f"input: expected {own} like the parameters, got {x.dtype}; convert either with .to()")
-
-    def _initial_states(self, sequences: Sequences, initial: tuple[Tensor, ...] | None) -> tuple[Tensor, ...]:
-        batch = sequences.x.shape[1]
-        rows = self.num_layers * self.num_directions
-        shapes = [(rows, batch, size) for size in self._state_sizes()]
-        if initial is None:
-            return tuple(sequences.x.new_zeros(shape) for shape in shapes)
-        states = []
-        for name, state, shape in zip(("h_0", "c_0"), initial, shapes, strict=False):
-            expected = shape if sequences.batched else (shape[0], shape[2])
-            if not isinstance(state, Tensor) or tuple(state.shape) != expected:
-                found = tuple(state.shape) if isinstance(state, Tensor) else type(state).__name__
-                raise ShapeError(f"{name}: expected shape {expected} (layers * directions first), got {found}")
-            states.append(sequences.sort(state if sequences.batched else state.unsqueeze(1)))
-        return tuple(states)
 
     @abstractmethod
     def _state_sizes(self) -> tuple[int, ...]:
@@ -227,8 +285,11 @@ class RecurrentModule(nn.Module, ABC):
         """Arguments that differ from their defaults, as torch.nn.LSTM shows them."""
         parts = [f"{self.input_size}, {self.hidden_size}"]
         defaults: dict[str, Any] = {"proj_size": 0, "num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0}
-        defaults |= {"bidirectional": False, "coupled": False, "gates": {}}
+        defaults |= {"bidirectional": False, "coupled": False, "gates": {}, "sharing": "none", "skip_scale": None}
+        defaults |= {"skip_per_unit": False, "forget_bias": None}
         parts += [f"{name}={getattr(self, name)}" for name, value in defaults.items() if getattr(self, name) != value]
+        if self.recurrence.skip is not None:
+            parts.append(f"skip={describe_skip(self.recurrence.skip)}")
         if self.weights != resolve_weights("continuous"):
             parts.append(f"weights={self.weights}")
         return ", ".join(parts)

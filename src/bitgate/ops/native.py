@@ -7,8 +7,10 @@ import torch
 from torch import Tensor
 
 from bitgate.ops import native_backward, native_kernel
+from bitgate.ops.expand import expand
+from bitgate.ops.native_kernel import encode_skip
 from bitgate.ops.native_op import recurrent_layer
-from bitgate.ops.problem import LayerParameters, LoopResult, Matrix, Moments, Recurrence
+from bitgate.ops.problem import LayerParameters, LoopResult, Matrix, Moments, Recurrence, next_position
 
 __all__ = ["native_backward", "refusal", "run"]
 
@@ -22,6 +24,8 @@ def refusal(recurrence: Recurrence, params: LayerParameters) -> str | None:
         return "it has no projection (proj_size)"
     if isinstance(params.w_ih, Moments) != isinstance(params.w_hh, Moments):
         return "it draws pre-activations (lr-trick) for both weight matrices or for none"
+    if params.is_random and _needs_expansion(recurrence):
+        return "it cannot draw pre-activations (lr-trick) of a GRU that shares projections, or of a gated RNN"
     if weight.device.type != "cpu":
         return f"it runs on the CPU, not on {weight.device.type}"
     if weight.dtype not in (*native_kernel.DTYPES, torch.bfloat16):
@@ -39,15 +43,33 @@ def run(
     params: LayerParameters,
     lengths: Tensor | None,
     noise: Tensor | None = None,
+    anchor: Tensor | None = None,
+    position: Tensor | None = None,
 ) -> LoopResult:
     """One layer in one direction; arguments and result as in ``reference.run``, but no noise is drawn."""
+    if _needs_expansion(recurrence):
+        recurrence, params = expand(recurrence, params)
     (w_ih, v_ih), (w_hh, v_hh) = _parts(params.w_ih), _parts(params.w_hh)
-    given = (x, h, c, w_ih, w_hh, params.bias_ih, params.bias_hh, v_ih, v_hh, noise)
+    alpha = _widen(params.skip_scale)
+    alpha = None if alpha is None else alpha.expand(h.shape[1])
+    given = (x, h, c, w_ih, w_hh, params.bias_ih, params.bias_hh, v_ih, v_hh, params.gate_scale, alpha, anchor, noise)
     *tensors, noise = (_widen(tensor) for tensor in given)
     keep = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
-    gates = list(recurrence.gates)
-    output, h_n, c_n, *_ = recurrent_layer(*tensors, noise, lengths, recurrence.cell, gates, keep)
-    return LoopResult(output.to(x.dtype), h_n.to(h.dtype), None if c is None else c_n.to(c.dtype))
+    sharing, skip = list(recurrence.sharing or ()), encode_skip(recurrence.skip)
+    output, h_n, c_n, anchor_n, *_ = recurrent_layer(
+        *tensors, noise, position, lengths, recurrence.cell, list(recurrence.gates), sharing, skip, keep
+    )
+    return LoopResult(
+        output.to(x.dtype),
+        h_n.to(h.dtype),
+        None if c is None else c_n.to(c.dtype),
+        None if anchor is None else anchor_n.to(anchor.dtype),
+        next_position(recurrence.skip, position, lengths, x.shape[0]),
+    )
+
+
+def _needs_expansion(recurrence: Recurrence) -> bool:
+    return recurrence.cell == "gated_rnn" or (recurrence.cell == "gru" and recurrence.sharing is not None)
 
 
 def _widen(value: Tensor | None) -> Tensor | None:

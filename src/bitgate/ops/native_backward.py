@@ -8,12 +8,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bitgate.cells import CellKind
-from bitgate.ops.native_kernel import Call, padded_size
-from bitgate.ops.native_op import check_lengths, contiguous, named, pad, recurrent_layer, unpad
+from bitgate.ops.native_kernel import Call, decode, padded_size
+from bitgate.ops.native_op import contiguous, named, pad, read_arrays, recurrent_layer, unpad
+from bitgate.ops.problem import Recurrence
 
-Gradients = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
-"""Of x, h, c, w_ih, w_hh, bias_ih, bias_hh, v_ih, v_hh; of no elements where not needed."""
+Gradients = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
+"""Of x, h, c, w_ih, w_hh, bias_ih, bias_hh, v_ih, v_hh, gate_scale, alpha, anchor; of no elements where not needed."""
+
+_PARAMETERS = ("w_ih", "w_hh", "bias_ih", "bias_hh", "v_ih", "v_hh", "gate_scale", "alpha")
+
+
+def _shapes(kind: Recurrence, inputs: int, hidden: int) -> list[tuple[int, ...]]:
+    """Shapes of ``_PARAMETERS``."""
+    rows, gate_rows = kind.n_projections * hidden, kind.n_gates * hidden
+    matrices: list[tuple[int, ...]] = [(rows, inputs), (rows, hidden)]
+    return [*matrices, (gate_rows,), (gate_rows,), *matrices, (gate_rows,), (hidden,)]
 
 
 @torch.library.custom_op("bitgate::recurrent_layer_backward", mutates_args=(), device_types="cpu")
@@ -21,6 +30,7 @@ def recurrent_layer_backward(
     grad_output: Tensor | None,
     grad_h: Tensor | None,
     grad_c: Tensor | None,
+    grad_anchor: Tensor | None,
     x: Tensor,
     h: Tensor,
     c: Tensor | None,
@@ -28,6 +38,11 @@ def recurrent_layer_backward(
     w_hh: Tensor,
     v_ih: Tensor | None,
     v_hh: Tensor | None,
+    gate_scale: Tensor | None,
+    bias: Tensor | None,
+    alpha: Tensor | None,
+    anchor: Tensor | None,
+    position: Tensor | None,
     lengths: Tensor | None,
     output: Tensor,
     gates: Tensor,
@@ -35,37 +50,46 @@ def recurrent_layer_backward(
     cells: Tensor,
     extra: Tensor,
     ratios: Tensor,
+    shared: Tensor,
     cell: str,
     levels: list[int],
+    sharing: list[int],
+    skip: list[int],
     needs: list[bool],
 ) -> Gradients:
     """Gradients of the arguments; ``needs`` says of which."""
-    kind: CellKind = cell  # type: ignore[assignment]
-    call = Call(kind, levels, x, h.shape[1])
-    T, B, H, Hp, rows = call.steps, call.batch, call.hidden, call.padded, len(levels) * call.hidden
-    x, h_0, c_0 = x.contiguous(), pad(h, Hp), None if c is None else pad(c, Hp)
+    call = Call(decode(cell, levels, sharing, skip), x, h.shape[1])
+    T, B, H, Hp = call.steps, call.batch, call.hidden, call.padded
+    x = x.contiguous()
     # The kernel changes these in place, so they are copies even where no padding makes one.
-    d_h = x.new_zeros(B, Hp) if grad_h is None else pad(grad_h, Hp).clone()
-    d_c = None if c is None else x.new_zeros(B, Hp) if grad_c is None else pad(grad_c, Hp).clone()
+    d_h, d_c, d_anchor = (
+        None if start is None else x.new_zeros(B, Hp) if grad is None else pad(grad, Hp).clone()
+        for start, grad in ((h, grad_h), (c, grad_c), (anchor, grad_anchor))
+    )
     d_x = x.new_empty(T, B, padded_size(call.inputs, x.dtype)) if needs[0] else None
-    shapes = ((rows, call.inputs), (rows, H), (rows,), (rows,), (rows, call.inputs), (rows, H))
-    params = [x.new_empty(shape) if need else None for shape, need in zip(shapes, needs[3:], strict=True)]
-    names = ("w_ih", "w_hh", "bias_ih", "bias_hh", "v_ih", "v_hh")
-    arrays = named(pad(output, Hp), (gates, slopes, cells, extra, ratios))
+    shapes = _shapes(call.kind, call.inputs, H)
+    params = {
+        name: x.new_empty(shape) if need else None
+        for name, shape, need in zip(_PARAMETERS, shapes, needs[3:11], strict=True)
+    }
+    to = [call.address(f"grad_{n}", params[n], *shape) for n, shape in zip(_PARAMETERS, shapes, strict=True)]
+    arrays = read_arrays(H, w_hh, v_hh, h, c, gate_scale, bias, alpha, anchor, position, lengths)
     call.backward(
-        call.layer(w_hh.contiguous(), contiguous(v_hh), h_0, c_0, check_lengths(lengths), arrays),
+        call.layer(arrays, named(pad(output, Hp), (gates, slopes, cells, extra, ratios, shared))),
         call.address("x", x, T, B, call.inputs),
-        call.address("w_ih", w_ih.contiguous(), rows, call.inputs),
-        call.address("v_ih", contiguous(v_ih), rows, call.inputs),
+        call.address("w_ih", w_ih.contiguous(), call.rows, call.inputs),
+        call.address("v_ih", contiguous(v_ih), call.rows, call.inputs),
         call.address("grad_output", None if grad_output is None else pad(grad_output, Hp), T, B, Hp),
         call.address("grad_h", d_h, B, Hp),
         call.address("grad_c", d_c, B, Hp),
         call.address("grad_x", d_x, T, B, padded_size(call.inputs, x.dtype)),
-        *(call.address(f"grad_{n}", g, *shape) for n, g, shape in zip(names, params, shapes, strict=True)),
+        *to[:6],
+        call.address("grad_anchor", d_anchor, B, Hp),
+        *to[6:],
     )
     d_x = None if d_x is None else unpad(d_x, call.inputs)
-    d_c = None if d_c is None else unpad(d_c, H)
-    found = (d_x, unpad(d_h, H), d_c, *params)
+    starts = [None if value is None else unpad(value, H) for value in (d_h, d_c, d_anchor)]
+    found = (d_x, *starts[:2], *params.values(), starts[2])
     return tuple(x.new_empty(0) if value is None else value for value in found)  # type: ignore[return-value]
 
 
@@ -74,6 +98,7 @@ def _(
     grad_output: Tensor | None,
     grad_h: Tensor | None,
     grad_c: Tensor | None,
+    grad_anchor: Tensor | None,
     x: Tensor,
     h: Tensor,
     c: Tensor | None,
@@ -81,6 +106,11 @@ def _(
     w_hh: Tensor,
     v_ih: Tensor | None,
     v_hh: Tensor | None,
+    gate_scale: Tensor | None,
+    bias: Tensor | None,
+    alpha: Tensor | None,
+    anchor: Tensor | None,
+    position: Tensor | None,
     lengths: Tensor | None,
     output: Tensor,
     gates: Tensor,
@@ -88,34 +118,33 @@ def _(
     cells: Tensor,
     extra: Tensor,
     ratios: Tensor,
+    shared: Tensor,
     cell: str,
     levels: list[int],
+    sharing: list[int],
+    skip: list[int],
     needs: list[bool],
 ) -> Gradients:
     none = x.new_empty
-    rows, hidden = w_hh.shape
-    shapes = ((rows, x.shape[2]), (rows, hidden), (rows,), (rows,), (rows, x.shape[2]), (rows, hidden))
-    params = [none(shape if need else 0) for shape, need in zip(shapes, needs[3:], strict=True)]
-    return (
-        x.new_empty(x.shape) if needs[0] else none(0),
-        h.new_empty(h.shape),
-        none(0) if c is None else c.new_empty(c.shape),
-        *params,
-    )  # type: ignore[return-value]
+    shapes = _shapes(decode(cell, levels, sharing, skip), x.shape[2], w_hh.shape[1])
+    params = [none(shape if need else 0) for shape, need in zip(shapes, needs[3:11], strict=True)]
+    starts = [none(0) if value is None else value.new_empty(value.shape) for value in (h, c, anchor)]
+    return x.new_empty(x.shape) if needs[0] else none(0), *starts[:2], *params, starts[2]  # type: ignore[return-value]
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    x, h, c, w_ih, w_hh, _, _, v_ih, v_hh, _, lengths, cell, levels, _ = inputs
-    outputs, _, _, *saved = output
-    ctx.save_for_backward(x, h, c, w_ih, w_hh, v_ih, v_hh, lengths, outputs, *saved)
-    ctx.cell, ctx.levels = cell, levels
+    x, h, c, w_ih, w_hh, bias, _, v_ih, v_hh, gate_scale, alpha, anchor, _, position, lengths, *options, _ = inputs
+    outputs, _, _, _, *saved = output
+    given = (x, h, c, w_ih, w_hh, v_ih, v_hh, gate_scale, bias, alpha, anchor, position, lengths)
+    ctx.save_for_backward(*given, outputs, *saved)
+    ctx.options = options
     ctx.set_materialize_grads(False)
 
 
 def _backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
-    needs = [bool(need) for need in ctx.needs_input_grad[:9]]
-    found = recurrent_layer_backward(*grads[:3], *ctx.saved_tensors, ctx.cell, ctx.levels, needs)
-    return *(grad if need else None for grad, need in zip(found, needs, strict=True)), None, None, None, None, None
+    needs = [bool(need) for need in ctx.needs_input_grad[:12]]
+    found = recurrent_layer_backward(*grads[:4], *ctx.saved_tensors, *ctx.options, needs)
+    return *(grad if need else None for grad, need in zip(found, needs, strict=True)), *[None] * 8
 
 
 recurrent_layer.register_autograd(_backward, setup_context=_setup_context)

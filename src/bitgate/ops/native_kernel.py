@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bitgate.cells import CELL_GATES, CellKind
+from bitgate.cells import CELL_GATES
 from bitgate.errors import ArgumentError, ShapeError
 from bitgate.gates import level_thresholds
 from bitgate.gates.activation import TANH_GATES
-from bitgate.ops.problem import Recurrence
+from bitgate.ops.problem import Recurrence, Skip
 
 SIMD_VARIABLE = "BITGATE_SIMD"
 SIMD_PATHS = ("portable", "avx2", "avx512")
@@ -71,26 +71,40 @@ def padded_size(hidden: int, dtype: torch.dtype) -> int:
     return -(-hidden // line) * line
 
 
+def encode_skip(skip: Skip | None) -> list[int]:
+    """Kind and block size of a skip as csrc/bg_train.h numbers them."""
+    if skip is None:
+        return [0, 0]
+    return [1, skip.block_size] if skip.kind == "block" else [2 if skip.is_bounded else 3, 0]
+
+
+def decode(cell: str, levels: Sequence[int], sharing: Sequence[int], skip: Sequence[int]) -> Recurrence:
+    """The recurrence that an operator's arguments mean: ``sharing`` may be empty, ``skip`` is of ``encode_skip``."""
+    kind, block_size = skip
+    skips = (None, Skip("block", block_size), Skip("step"), Skip("step", is_bounded=False))
+    return Recurrence(cell, tuple(levels), tuple(sharing) or None, skips[kind])  # type: ignore[arg-type]
+
+
+def _fill(values: Sequence[int]) -> tuple[int, ...]:
+    return (*values, *[0] * _MAX_GATES)[:_MAX_GATES]
+
+
 class Call:
     """Arguments of one call: keeps what it points to alive, checks every array against its shape."""
 
-    def __init__(self, cell: CellKind, levels: Sequence[int], x: Tensor, hidden: int) -> None:
+    def __init__(self, kind: Recurrence, x: Tensor, hidden: int) -> None:
         if x.dtype not in DTYPES or x.device.type != "cpu":
             raise ShapeError(f"x: expected float32 or float64 on the CPU, got {x.dtype} on {x.device}")
-        self.cell, self.levels, self.dtype = cell, tuple(levels), x.dtype
+        self.kind, self.dtype = kind, x.dtype
         self.steps, self.batch, self.inputs = x.shape
         self.hidden, self.padded = hidden, padded_size(hidden, x.dtype)
+        self.rows, self.gate_rows = kind.n_projections * hidden, kind.n_gates * hidden
         self._kept: list[Tensor] = []
         self._options = (*options(x.dtype), self._threads())
 
     def _threads(self) -> int:
-        flops = 2 * len(self.levels) * self.steps * self.batch * self.hidden * (self.hidden + self.inputs)
+        flops = 2 * self.steps * self.batch * self.rows * (self.hidden + self.inputs)
         return max(1, min(torch.get_num_threads(), flops // _FLOPS_PER_THREAD))
-
-    @property
-    def n_preacts(self) -> int:
-        """Blocks of pre-activations, as ``Recurrence.n_preacts``."""
-        return Recurrence(self.cell, self.levels).n_preacts
 
     def address(self, name: str, value: Tensor | None, *shape: int, dtype: torch.dtype | None = None) -> int:
         """Address of an array, 0 for None.
@@ -116,47 +130,56 @@ class Call:
 
     def _edges(self) -> tuple[int, ...]:
         addresses = [0] * _MAX_GATES
-        for index, (gate, levels) in enumerate(zip(CELL_GATES[self.cell], self.levels, strict=True)):
+        for index, (gate, levels) in enumerate(zip(CELL_GATES[self.kind.cell], self.kind.gates, strict=True)):
             if levels:
                 factor = 0.5 if gate in TANH_GATES else 1.0
                 edges = torch.tensor([factor * t for t in level_thresholds(levels)], dtype=self.dtype)
                 addresses[index] = self.address("edges", edges, levels - 1)
         return tuple(addresses)
 
-    def layer(
-        self,
-        w_hh: Tensor,
-        v_hh: Tensor | None,
-        h_0: Tensor,
-        c_0: Tensor | None,
-        lengths: Tensor | None,
-        kept: dict[str, Tensor | None],
-    ) -> tuple[Any, ...]:
-        """The tuple that csrc/bg_train_module.c reads into ``bg_train_layer``."""
-        T, B, Hp, G = self.steps, self.batch, self.padded, len(self.levels)
-        square = (G * self.hidden, self.hidden)
+    def layer(self, arrays: dict[str, Tensor | None], kept: dict[str, Tensor | None]) -> tuple[Any, ...]:
+        """The tuple that csrc/bg_train_module.c reads into ``bg_train_layer``.
+
+        Args:
+            arrays: what the layer reads, by its names there: w_hh, v_hh, h_0, c_0, lengths, gate_scale, bias,
+                alpha, position, anchor_0; None or no entry for what is not there.
+            kept: what the forward pass writes, likewise.
+        """
+        T, B, Hp, kind = self.steps, self.batch, self.padded, self.kind
+        G, P, rows = kind.n_gates, kind.n_projections, (self.rows, self.hidden)
+        skip_kind, block = encode_skip(kind.skip)
         return (
-            list(CELL_GATES).index(self.cell),
+            list(CELL_GATES).index(kind.cell),
             *(T, B, self.inputs, self.hidden, Hp),
-            (*self.levels, 0)[:_MAX_GATES],
+            _fill(kind.gates),
             self._edges(),
-            self.address("lengths", lengths, B, dtype=torch.int64),
-            self.address("w_hh", w_hh, *square),
-            self.address("v_hh", v_hh, *square),
-            self.address("h_0", h_0, B, Hp),
-            self.address("c_0", c_0, B, Hp),
+            self.address("lengths", arrays.get("lengths"), B, dtype=torch.int64),
+            self.address("w_hh", arrays.get("w_hh"), *rows),
+            self.address("v_hh", arrays.get("v_hh"), *rows),
+            self.address("h_0", arrays.get("h_0"), B, Hp),
+            self.address("c_0", arrays.get("c_0"), B, Hp),
             self.address("output", kept.get("output"), T, B, Hp),
             self.address("gates", kept.get("gates"), T, B, G, Hp),
             self.address("slopes", kept.get("slopes"), T, B, G, Hp),
             self.address("cells", kept.get("cells"), T, B, Hp),
             self.address("extra", kept.get("extra"), T, B, Hp),
-            self.address("ratios", kept.get("ratios"), T, B, self.n_preacts, Hp),
+            self.address("ratios", kept.get("ratios"), T, B, kind.n_preacts, Hp),
+            P,
+            _fill(kind.sharing or ()),
+            skip_kind,
+            block,
+            self.address("gate_scale", arrays.get("gate_scale"), G, Hp),
+            self.address("bias", arrays.get("bias"), G, Hp),
+            self.address("alpha", arrays.get("alpha"), Hp),
+            self.address("position", arrays.get("position"), B, dtype=torch.int64),
+            self.address("anchor_0", arrays.get("anchor_0"), B, Hp),
+            self.address("shared", kept.get("shared"), T, B, P, Hp),
         )
 
     def forward(self, layer: tuple[Any, ...], *addresses: int) -> None:
-        """Runs the forward pass: x, w_ih, v_ih, noise, bias_ih, bias_hh, h_n, c_n."""
+        """Runs the forward pass: x, w_ih, v_ih, noise, bias_ih, bias_hh, h_n, c_n, anchor_n."""
         extension.forward(*self._options, layer, *addresses)
 
     def backward(self, layer: tuple[Any, ...], *addresses: int) -> None:
-        """Runs the backward pass: x, w_ih, v_ih, grad_output, and the gradients of h, c, x and of all parameters."""
+        """Runs the backward pass: x, w_ih, v_ih, grad_output, and gradients as csrc/bg_train_module.c lists them."""
         extension.backward(*self._options, layer, *addresses)

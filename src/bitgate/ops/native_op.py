@@ -7,14 +7,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bitgate.cells import CellKind
 from bitgate.errors import ArgumentError
-from bitgate.ops.native_kernel import Call, padded_size
+from bitgate.ops.native_kernel import Call, decode, padded_size
 from bitgate.ops.problem import Recurrence
 
-_KEPT = ("gates", "slopes", "cells", "extra", "ratios")
-_Saved = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
-_Forward = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
+_KEPT = ("gates", "slopes", "cells", "extra", "ratios", "shared")
+_STARTS = ("h_0", "c_0", "anchor_0")
+_Saved = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
+_Forward = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 
 
 def pad(value: Tensor, padded: int) -> Tensor:
@@ -54,18 +54,47 @@ def blocks(noise: Tensor | None, hidden: int) -> Tensor | None:
     return pad(noise.reshape(*noise.shape[:2], -1, hidden), padded_size(hidden, noise.dtype))
 
 
-def _empty_saved(x: Tensor, hidden: int, cell: str, levels: list[int], keep: bool, is_random: bool) -> _Saved:
+def _empty_saved(x: Tensor, hidden: int, kind: Recurrence, keep: bool, is_random: bool) -> _Saved:
     """Buffers by the names in ``_KEPT``; of no elements where there is nothing to keep."""
     steps, batch, _ = x.shape
     size = padded_size(hidden, x.dtype)
-    wide, narrow = (steps, batch, len(levels), size), (steps, batch, size)
-    drawn = (steps, batch, Recurrence(cell, tuple(levels)).n_preacts, size)  # type: ignore[arg-type]
-    wanted = (keep, keep and any(levels), keep and cell != "gru", keep, keep and is_random)
-    shapes = (wide, wide, narrow, narrow, drawn)
-    gates, slopes, cells, extra, ratios = (
-        x.new_empty(shape if want else (0,)) for shape, want in zip(shapes, wanted, strict=True)
-    )
-    return gates, slopes, cells, extra, ratios
+    wide, narrow = (steps, batch, kind.n_gates, size), (steps, batch, size)
+    drawn, shared = ((steps, batch, n, size) for n in (kind.n_preacts, kind.n_projections))
+    is_shared = kind.sharing is not None
+    own = keep and not is_shared
+    has_cells = keep and kind.cell != "gru"
+    wanted = (own, own and any(kind.gates), has_cells, own, keep and is_random, keep and is_shared)
+    shapes = (wide, wide, narrow, narrow, drawn, shared)
+    return tuple(x.new_empty(s if want else (0,)) for s, want in zip(shapes, wanted, strict=True))  # type: ignore[return-value]
+
+
+def read_arrays(
+    hidden: int,
+    w_hh: Tensor,
+    v_hh: Tensor | None,
+    h: Tensor,
+    c: Tensor | None,
+    gate_scale: Tensor | None,
+    bias: Tensor | None,
+    alpha: Tensor | None,
+    anchor: Tensor | None,
+    position: Tensor | None,
+    lengths: Tensor | None,
+) -> dict[str, Tensor | None]:
+    """What both passes read, padded, by its names in csrc/bg_train.h."""
+    padded = padded_size(hidden, h.dtype)
+    return {
+        "w_hh": w_hh.contiguous(),
+        "v_hh": contiguous(v_hh),
+        "h_0": pad(h, padded),
+        "c_0": None if c is None else pad(c, padded),
+        "gate_scale": None if gate_scale is None else pad(gate_scale.reshape(-1, hidden), padded),
+        "bias": None if gate_scale is None or bias is None else pad(bias.reshape(-1, hidden), padded),
+        "alpha": None if alpha is None else pad(alpha, padded),
+        "anchor_0": None if anchor is None else pad(anchor, padded),
+        "position": contiguous(position),
+        "lengths": check_lengths(lengths),
+    }
 
 
 def named(output: Tensor, saved: _Saved) -> dict[str, Tensor | None]:
@@ -91,35 +120,43 @@ def recurrent_layer(
     bias_hh: Tensor | None,
     v_ih: Tensor | None,
     v_hh: Tensor | None,
+    gate_scale: Tensor | None,
+    alpha: Tensor | None,
+    anchor: Tensor | None,
     noise: Tensor | None,
+    position: Tensor | None,
     lengths: Tensor | None,
     cell: str,
     levels: list[int],
+    sharing: list[int],
+    skip: list[int],
     keep: bool,
 ) -> _Forward:
-    """Output, h, c, and what the backward pass reads: gates, slopes, cells, extra, ratios (csrc/bg_train.h).
+    """Output, h, c, anchor, and what the backward pass reads (csrc/bg_train.h), by the names in ``_KEPT``.
 
     With variances ``v_ih`` and ``v_hh`` and ``noise`` ``(T, B, A * H)``, ``w_ih`` and ``w_hh`` are means (lr-trick).
+    ``sharing`` is empty or has the projection of each gate, ``skip`` is ``encode_skip``'s; ``alpha`` has a value
+    for every unit.
     """
-    kind: CellKind = cell  # type: ignore[assignment]
     check_random(v_ih, v_hh, noise)
-    call = Call(kind, levels, x, h.shape[1])
-    T, B, H, Hp, rows = call.steps, call.batch, call.hidden, call.padded, len(levels) * call.hidden
-    x, h_0, c_0 = x.contiguous(), pad(h, Hp), None if c is None else pad(c, Hp)
-    output, h_n, c_n = x.new_empty(T, B, Hp), torch.empty_like(h_0), None if c_0 is None else torch.empty_like(c_0)
-    saved = _empty_saved(x, H, cell, levels, keep, v_hh is not None)
+    call = Call(decode(cell, levels, sharing, skip), x, h.shape[1])
+    T, B, H, Hp = call.steps, call.batch, call.hidden, call.padded
+    arrays = read_arrays(H, w_hh, v_hh, h, c, gate_scale, bias_ih, alpha, anchor, position, lengths)
+    x, output = x.contiguous(), x.new_empty(T, B, Hp)
+    last = [None if start is None else torch.empty_like(start) for start in (arrays[k] for k in _STARTS)]
+    saved = _empty_saved(x, H, call.kind, keep, v_hh is not None)
     call.forward(
-        call.layer(w_hh.contiguous(), contiguous(v_hh), h_0, c_0, check_lengths(lengths), named(output, saved)),
+        call.layer(arrays, named(output, saved)),
         call.address("x", x, T, B, call.inputs),
-        call.address("w_ih", w_ih.contiguous(), rows, call.inputs),
-        call.address("v_ih", contiguous(v_ih), rows, call.inputs),
-        call.address("noise", blocks(noise, H), T, B, call.n_preacts, Hp),
-        call.address("bias_ih", contiguous(bias_ih), rows),
-        call.address("bias_hh", contiguous(bias_hh), rows),
-        call.address("h_n", h_n, B, Hp),
-        call.address("c_n", c_n, B, Hp),
+        call.address("w_ih", w_ih.contiguous(), call.rows, call.inputs),
+        call.address("v_ih", contiguous(v_ih), call.rows, call.inputs),
+        call.address("noise", blocks(noise, H), T, B, call.kind.n_preacts, Hp),
+        call.address("bias_ih", contiguous(bias_ih), call.gate_rows),
+        call.address("bias_hh", contiguous(bias_hh), call.gate_rows),
+        *(call.address(name, value, B, Hp) for name, value in zip(_STARTS, last, strict=True)),
     )
-    return unpad(output, H), unpad(h_n, H), x.new_empty(0) if c_n is None else unpad(c_n, H), *saved
+    h_n, c_n, anchor_n = (x.new_empty(0) if value is None else unpad(value, H) for value in last)
+    return unpad(output, H), h_n, c_n, anchor_n, *saved
 
 
 @recurrent_layer.register_fake
@@ -133,13 +170,20 @@ def _(
     bias_hh: Tensor | None,
     v_ih: Tensor | None,
     v_hh: Tensor | None,
+    gate_scale: Tensor | None,
+    alpha: Tensor | None,
+    anchor: Tensor | None,
     noise: Tensor | None,
+    position: Tensor | None,
     lengths: Tensor | None,
     cell: str,
     levels: list[int],
+    sharing: list[int],
+    skip: list[int],
     keep: bool,
 ) -> _Forward:
     hidden = w_hh.shape[1]
     output = x.new_empty(x.shape[0], x.shape[1], hidden)
-    h_n, c_n = x.new_empty(x.shape[1], hidden), x.new_empty(0) if c is None else x.new_empty(x.shape[1], hidden)
-    return output, h_n, c_n, *_empty_saved(x, hidden, cell, levels, keep, v_hh is not None)
+    h_n, c_n, anchor_n = (x.new_empty(0 if v is None else (x.shape[1], hidden)) for v in (h, c, anchor))
+    saved = _empty_saved(x, hidden, decode(cell, levels, sharing, skip), keep, v_hh is not None)
+    return output, h_n, c_n, anchor_n, *saved

@@ -77,8 +77,14 @@ class Recurrence:
 
     @property
     def n_preacts(self) -> int:
-        """Number of blocks of pre-activations: a GRU's candidate has one of the input and one of the hidden state."""
-        return 4 if self.cell == "gru" else self.n_gates
+        """Number of blocks that the lr-trick draws.
+
+        One of each projection. A GRU's candidate has one of the input and one of the hidden state, and so has each of
+        its projections where they are shared.
+        """
+        if self.cell == "gru":
+            return 4 if self.sharing is None else 2 * self.n_projections
+        return self.n_projections
 
     @property
     def is_smooth(self) -> bool:
@@ -89,13 +95,22 @@ class Recurrence:
 def noise_shape(recurrence: Recurrence, x: Tensor, params: LayerParameters) -> tuple[int, int, int]:
     """Shape of the lr-trick's noise for all steps and sequences, ``(T, B, n_preacts * H)``.
 
-    Blocks lie in the order of the gates, a GRU's hidden part of n last; behind them P more where ``w_hr`` is random.
+    Blocks lie in the order of the gates, a GRU's hidden part of n last; in the order of the projections where they are
+    shared, of a GRU all of the input, then all of the hidden state. P more follow where ``w_hr`` is random.
     """
     w_hh, w_hr = (w.mean if isinstance(w, Moments) else w for w in (params.w_hh, params.w_hr))
     assert w_hh is not None
-    size = w_hh.shape[0] // recurrence.n_gates * recurrence.n_preacts
+    size = w_hh.shape[0] // recurrence.n_projections * recurrence.n_preacts
     size += w_hr.shape[0] if w_hr is not None and isinstance(params.w_hr, Moments) else 0
     return x.shape[0], x.shape[1], size
+
+
+def next_position(skip: Skip | None, position: Tensor | None, lengths: Tensor | None, steps: int) -> Tensor | None:
+    """Where in a block each sequence stands behind ``steps`` steps, or behind its own end."""
+    if skip is None or position is None:
+        return None
+    run = steps if lengths is None else lengths.to(position).clamp_max(steps)
+    return (position + run) % skip.block_size
 
 
 class LoopResult(NamedTuple):

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from bitgate.cells import CellKind
+from bitgate.ops.expand import expand
 from bitgate.ops.problem import LayerParameters, LoopResult, Matrix, Recurrence
 
 
@@ -20,7 +21,9 @@ def refusal(recurrence: Recurrence, params: LayerParameters) -> str | None:
         return "it has no staircase gates"
     if params.is_random:
         return "it cannot draw pre-activations (lr-trick)"
-    if recurrence.cell != "gru" and _is_cast_to_unsupported(params.w_hh):
+    if recurrence.skip is not None:
+        return "it has no additive skip"
+    if recurrence.cell in ("lstm", "coupled_lstm") and _is_cast_to_unsupported(params.w_hh):
         return "this processor has no LSTM kernel for the type of torch.autocast"
     return None
 
@@ -42,8 +45,11 @@ def run(
     params: LayerParameters,
     lengths: Tensor | None,
     noise: Tensor | None = None,
+    anchor: Tensor | None = None,
+    position: Tensor | None = None,
 ) -> LoopResult:
-    """One layer in one direction; arguments and result as in ``reference.run``, but ``noise`` is never read."""
+    """One layer in one direction; arguments and result as in ``reference.run``, but what is optional is not read."""
+    recurrence, params = expand(recurrence, params)
     flat, has_bias = _flat_weights(recurrence.cell, params)
     state = h.unsqueeze(0) if c is None else (h.unsqueeze(0), c.unsqueeze(0))
     kernel: Any = torch._VF.gru if c is None else torch._VF.lstm

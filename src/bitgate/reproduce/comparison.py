@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from bitgate.reproduce.grid import Cell, Grid
-from bitgate.reproduce.results import Results
+from bitgate.reproduce.grid import COLUMNS, COST_COLUMNS, Cell, Grid
+from bitgate.reproduce.results import Results, Row
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,10 @@ class Comparison:
     trials: int
     core_hours: float
     bits: int | None = None
+    recurrent_parameters: int | None = None
+    parameters: int | None = None
+    epoch_seconds: float | None = None
+    step_us: float | None = None
 
     @property
     def difference(self) -> float | None:
@@ -48,16 +52,21 @@ class Comparison:
         """Everything, for JSON."""
         return asdict(self) | {"difference": self.difference, "overlap": self.overlap, "reached": self.reached}
 
-    def texts(self) -> tuple[str, ...]:
+    def texts(self, columns: Sequence[str] = COLUMNS) -> tuple[str, ...]:
         """A row of the table."""
         told = {None: "", True: "yes", False: "no"}
         published = "" if self.published_mean is None else _interval(self.published_mean, self.published_std)
         difference = "" if self.difference is None else f"{self.difference:+.2f}"
         ours = _interval(self.mean, self.std)
-        return (self.cell, self.metric, published, ours, difference, told[self.overlap], str(self.trials))
+        texts = (self.cell, self.metric, published, ours, difference, told[self.overlap], str(self.trials))
+        shown = dict(zip(COLUMNS, texts, strict=True))
+        shown["claimed"] = published
+        shown |= {name: "" if value is None else f"{value:,.4g}" for name, value in self._costs().items()}
+        return tuple(shown[name] for name in columns)
 
-
-COLUMNS = ("cell", "metric", "published", "ours", "diff.", "overlap", "trials")
+    def _costs(self) -> dict[str, float | None]:
+        values = (self.recurrent_parameters, self.parameters, self.epoch_seconds, self.step_us)
+        return dict(zip(COST_COLUMNS, values, strict=True))
 
 
 def compare(grid: Grid, results: Results) -> list[Comparison]:
@@ -74,18 +83,30 @@ def _compare_cell(cell: Cell, results: Results) -> Iterable[Comparison]:
             mean, std = cell.published.get(metric, (None, None))
             spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
             ours, bits = float(np.mean(values)), rows[0].get("bits")
-            yield Comparison(cell.name, cell.data, metric, mean, std, ours, spread, len(values), hours, bits)
+            given = (cell.name, cell.data, metric, mean, std, ours, spread, len(values), hours, bits)
+            yield Comparison(*given, *_costs(rows))
+
+
+def _costs(rows: Sequence[Row]) -> tuple[int | None, int | None, float, float | None]:
+    """Parameters of the recurrent part and of all, and mean times; rows of older versions have only seconds."""
+    steps = [row["step_us"] for row in rows if "step_us" in row]
+    seconds = float(np.mean([row["seconds"] / row["epochs"] for row in rows]))
+    sizes = (rows[0].get("recurrent_parameters"), rows[0].get("parameters"))
+    return *sizes, seconds, float(np.mean(steps)) if steps else None
 
 
 def _interval(mean: float, std: float | None) -> str:
     return f"{mean:.2f}" if std is None else f"{mean:.2f}±{std:.2f}"
 
 
-def to_markdown(comparisons: Sequence[Comparison], *, title: str) -> str:
+def to_markdown(
+    comparisons: Sequence[Comparison], *, title: str, columns: Sequence[str] = COLUMNS, note: str = ""
+) -> str:
     """The table as Markdown, with how many cells reach the published figures and what it cost."""
-    lines = [f"| {' | '.join(COLUMNS)} |", "|" + "---|" * len(COLUMNS)]
-    lines += [f"| {' | '.join(comparison.texts())} |" for comparison in comparisons]
-    return f"### {title}\n\n" + "\n".join(lines) + f"\n\n{summary(comparisons)}\n"
+    lines = [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
+    lines += [f"| {' | '.join(comparison.texts(columns))} |" for comparison in comparisons]
+    end = f"{note}\n\n{summary(comparisons)}" if note else summary(comparisons)
+    return f"### {title}\n\n" + "\n".join(lines) + f"\n\n{end}\n"
 
 
 def summary(comparisons: Sequence[Comparison]) -> str:

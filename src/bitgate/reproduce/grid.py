@@ -13,8 +13,14 @@ import yaml
 from bitgate.errors import ArgumentError, FormatError
 from bitgate.train import FitConfig
 
-Published = Mapping[str, tuple[float, float]]
-"""By metric (sample, map): mean and standard deviation of the test accuracy, in %."""
+Published = Mapping[str, tuple[float, float | None]]
+"""By metric (sample, map): mean and, if it is known, standard deviation of the test accuracy, in %."""
+
+COLUMNS = ("cell", "metric", "published", "ours", "diff.", "overlap", "trials")
+COST_COLUMNS = ("recurrent", "parameters", "s/epoch", "µs/step")
+"""Parameters of the recurrent part and of all, and measured times."""
+OTHER_COLUMNS = ("claimed", *COST_COLUMNS)
+"""Columns that a table may have beside ``COLUMNS``; "claimed" is "published" where figures are no more than that."""
 
 # What says where a run is kept and how it is executed, but not what it computes.
 _NOT_IDENTITY = ("name", "runs_dir", "data_dir", "seed", "accelerator", "devices", "threads")
@@ -73,6 +79,8 @@ class Grid:
     cells: tuple[Cell, ...]
     path: Path
     figure: Literal["table", "gates", "temperature", "entropy", "bits"] = "table"
+    columns: tuple[str, ...] = COLUMNS
+    note: str = ""
 
     @property
     def results_file(self) -> Path:
@@ -128,10 +136,10 @@ def find_grids(folder: Path) -> dict[str, Path]:
 def load_grid(path: Path) -> Grid:
     """Reads a grid.
 
-    The file has ``title``, ``trials``, maybe ``figure``, maybe ``options`` (a list of ``{when: {...}, set: {...}}``;
-    a rule without ``when`` is for all cells, later rules override earlier ones) and ``cells``: each a mapping of
-    options with a ``name`` and maybe ``published``. ``options_of: table1`` puts the rules of ``table1.yaml``, in the
-    same folder, before its own, so that equal cells are the same experiment.
+    The file has ``title``, ``trials``, maybe ``figure``, ``columns`` and a ``note`` under the table, maybe ``options``
+    (a list of ``{when: {...}, set: {...}}``; a rule without ``when`` is for all cells, later rules override earlier
+    ones) and ``cells``: each a mapping of options with a ``name`` and maybe ``published``. ``options_of: table1`` puts
+    the rules of ``table1.yaml``, in the same folder, before its own, so that equal cells are the same experiment.
 
     Raises:
         FormatError: the file is no grid, an option does not exist, or two cells share a name.
@@ -143,7 +151,11 @@ def load_grid(path: Path) -> Grid:
         figure = text.get("figure", "table")
         if figure not in (kinds := get_args(Grid.__annotations__["figure"])):
             raise ArgumentError(f"figure: {figure!r}, expected one of {', '.join(kinds)}")
-        grid = Grid(f"{path.parent.name}/{path.stem}", text["title"], int(text["trials"]), cells, path, figure)
+        columns = tuple(text.get("columns", COLUMNS))
+        if unknown := set(columns) - {*COLUMNS, *OTHER_COLUMNS}:
+            raise ArgumentError(f"columns: {min(unknown)!r}, expected one of {', '.join((*COLUMNS, *OTHER_COLUMNS))}")
+        name, note = f"{path.parent.name}/{path.stem}", str(text.get("note", "")).strip()
+        grid = Grid(name, text["title"], int(text["trials"]), cells, path, figure, columns, note)
         names = [cell.name for cell in cells]
         if repeated := {name for name in names if names.count(name) > 1}:
             raise ArgumentError(f"cells: {', '.join(sorted(repeated))} given twice")
@@ -172,5 +184,9 @@ def _cell(entry: Mapping[str, Any], rules: Iterable[Mapping[str, Any]]) -> Cell:
             options |= rule["set"]
     options |= own
     options |= {key: tuple(options[key]) for key in ("hidden_sizes", "prior") if key in options}
-    published = {metric: (float(mean), float(std)) for metric, (mean, std) in entry.get("published", {}).items()}
+    published = {metric: _figure(*values) for metric, values in entry.get("published", {}).items()}
     return Cell(str(entry["name"]), options, published)
+
+
+def _figure(mean: float, std: float | None = None) -> tuple[float, float | None]:
+    return float(mean), None if std is None else float(std)

@@ -10,8 +10,9 @@ from typing import Any
 import bitgate
 from bitgate.report import read_metrics
 from bitgate.reproduce.grid import Trial
+from bitgate.reproduce.latency import step_microseconds
 from bitgate.reproduce.results import Row
-from bitgate.train import FitConfig, Run, fit
+from bitgate.train import FitConfig, Run, build_model, fit, load_run_dataset
 
 _CURVES = ("train_loss", "val_sample", "val_map", "entropy_bits")
 
@@ -51,7 +52,10 @@ def _make_row(trial: Trial, config: FitConfig, result: dict[str, Any], code: str
         "test": _with_prefix(result, "test_"),
         "best_epoch": _with_prefix(result, "epoch_"),
         "bits": result["paper_bits"],
+        "parameters": result["parameters"],
+        "recurrent_parameters": result["recurrent_parameters"],
         "seconds": result["seconds"],
+        "step_us": round(step_microseconds(build_model(config, load_run_dataset(config))), 2),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {config.accelerator}",
         "curves": {name: metrics[name] for name in _CURVES if name in metrics},
     }

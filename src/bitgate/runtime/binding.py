@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitgate.errors import ToolError
-from bitgate.frozen import FrozenLayer, FrozenModel, PackedMatrix, Readout, tables
+from bitgate.frozen import BlockSkip, FrozenLayer, FrozenModel, PackedMatrix, Readout, tables
 from bitgate.frozen.interpreter import Codes, Int32
 
 _MODULE = "bitgate._native"
@@ -61,7 +61,7 @@ class NativeModel:
         return h, c
 
     def step(self, state: Codes, x: Codes) -> None:
-        """One step of ``B`` streams: ``state (B, S)``, changed in place, holds for each layer ``h``, then ``c``."""
+        """One step of ``B`` streams: ``state (B, S)``, changed in place, as bg_model.h lays it out."""
         self._model.step(state, np.ascontiguousarray(x, dtype=np.int16))
 
     def logits(self, h: Codes) -> Int32:
@@ -97,7 +97,13 @@ def _layer(layer: FrozenLayer) -> tuple[Any, ...]:
         np.ascontiguousarray(layer.bias),
         None if layer.bias_hn is None else np.ascontiguousarray(layer.bias_hn),
         layer.product_bits,
+        np.array(layer.projections, dtype=np.uint8) if layer.is_shared else None,
+        None if layer.skip is None else _skip(layer.skip),
     )
+
+
+def _skip(skip: BlockSkip) -> tuple[Any, ...]:
+    return skip.alpha.astype(np.uint16), len(skip.alpha) != 1, skip.block_size, skip.range_bits
 
 
 def _readout(readout: Readout) -> tuple[Any, ...]:

@@ -37,21 +37,21 @@ static int within(const Py_buffer *view, int32_t limit, const char *what) {
     return 1;
 }
 
-/* One direction of one layer over whole sequences; c may be NULL. work holds h, c and scratch of one sequence. */
+/* One direction of one layer over whole sequences; c may be NULL. work holds state and scratch of one sequence. */
 static void run_sequences(const Model *self, const bg_layer *layer, int reverse, const Py_buffer *x,
                           const int32_t *lengths, int16_t *h, int16_t *c, int16_t *work) {
     Py_ssize_t batch = x->shape[0], steps = x->shape[1], inputs = x->shape[2], size = layer->w_hh.columns;
-    size_t bytes = (size_t)size * sizeof *work;
+    size_t bytes = (size_t)size * sizeof *work, state = (size_t)layer->state_size;
     memset(h, 0, (size_t)(batch * steps) * bytes);
     if (c != NULL) {
         memset(c, 0, (size_t)(batch * steps) * bytes);
     }
     for (Py_ssize_t b = 0; b < batch; ++b) {
-        memset(work, 0, 2 * bytes);
+        memset(work, 0, state * sizeof *work);
         for (Py_ssize_t k = 0; k < lengths[b]; ++k) {
             Py_ssize_t at = b * steps + (reverse ? lengths[b] - 1 - k : k);
             const int16_t *input = (const int16_t *)x->buf + at * inputs;
-            layer->step(layer, self->model.state_bits, input, work, work + size, work + 2 * size);
+            layer->step(layer, self->model.state_bits, input, work, work + size, work + state);
             memcpy(h + at * size, work, bytes);
             if (c != NULL) {
                 memcpy(c + at * size, work + size, bytes);
@@ -89,7 +89,7 @@ static PyObject *run_layer(PyObject *object, PyObject *args) {
     }
     const bg_layer *layer = &self->layers[index];
     Py_ssize_t size = layer->w_hh.columns, in[3] = {-1, -1, layer->w_ih.columns};
-    int16_t *work = PyMem_Malloc((size_t)size * 3 * sizeof *work);
+    int16_t *work = PyMem_Malloc(((size_t)layer->state_size + (size_t)size) * sizeof *work);
     if (work == NULL) {
         return PyErr_NoMemory();
     }

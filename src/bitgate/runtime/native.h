@@ -18,6 +18,7 @@ typedef struct {
     bg_model model;
     bg_layer *layers;
     bg_gate *gates;
+    bg_skip *skips;
     bg_readout readout;
     Py_buffer *buffers;
     Py_ssize_t n_buffers;

@@ -5,9 +5,10 @@
 
 #include "bg_cells.h"
 #include "bg_rows.h"
+#include "bg_skip.h"
 
-/* Arrays of one layer: four of its matrices, five of constants, two per gate. */
-enum { MAX_GATES = 4, LAYER_BUFFERS = 4 + 5 + 2 * MAX_GATES, READOUT_BUFFERS = 4, MAX_LAYERS = 255 };
+/* Arrays of one layer: four of its matrices, five of constants, two per gate, gate map and alpha. */
+enum { MAX_GATES = 4, LAYER_BUFFERS = 4 + 5 + 2 * MAX_GATES + 2, READOUT_BUFFERS = 4, MAX_LAYERS = 255 };
 
 /* Borrows a vector of the model for as long as the model lives; NULL with an exception if it does not fit. */
 static const void *borrow(Model *self, PyObject *source, char type, Py_ssize_t item_size, Py_ssize_t count,
@@ -121,27 +122,130 @@ static int read_gates(Model *self, PyObject *source, bg_layer *layer, int gates,
     return 0;
 }
 
+static const struct {
+    const char *name;
+    int gates;
+    int has_skip;
+    bg_step_fn step, shared;
+} cells[] = {
+    {"lstm", 4, 1, bg_lstm_step, bg_shared_lstm_step},
+    {"coupled_lstm", 3, 1, bg_coupled_lstm_step, bg_shared_coupled_lstm_step},
+    {"gru", 3, 0, bg_gru_step, bg_shared_gru_step},
+    {"gated_rnn", 2, 0, bg_gated_rnn_step, bg_shared_gated_rnn_step},
+};
+
+enum { N_CELLS = sizeof cells / sizeof *cells };
+
+static int find_cell(const char *name) {
+    int k = 0;
+    while (k < N_CELLS && strcmp(name, cells[k].name) != 0) {
+        ++k;
+    }
+    return k;
+}
+
+/* The projection of each gate, numbered from 0 without gaps; NULL for None. Returns their number, 0 with an exception. */
+static int read_sharing(Model *self, PyObject *source, bg_layer *layer, int gates) {
+    if (source == Py_None) {
+        return gates;
+    }
+    layer->sharing = borrow(self, source, 'B', 1, gates, "sharing");
+    if (layer->sharing == NULL) {
+        return 0;
+    }
+    unsigned seen = 0;
+    for (int k = 0; k < gates; ++k) {
+        seen |= layer->sharing[k] < gates ? 1u << layer->sharing[k] : 1u << MAX_GATES;
+    }
+    if ((seen & (seen + 1)) != 0 || seen >= 1u << MAX_GATES) {
+        PyErr_SetString(PyExc_ValueError, "sharing: projections must be numbered from 0 without gaps");
+        return 0;
+    }
+    int projections = 0;
+    for (; seen != 0; seen >>= 1) {
+        ++projections;
+    }
+    return projections;
+}
+
 /* Dimensions that a layer's parts must share; sets its cell. Returns the number of gates, or 0 with an exception. */
-static int check_cell(bg_layer *layer, const char *cell, int input_size) {
-    int gates = strcmp(cell, "lstm") == 0 ? 4 : strcmp(cell, "coupled_lstm") == 0 || strcmp(cell, "gru") == 0 ? 3 : 0;
-    int64_t rows = (int64_t)gates * layer->w_hh.columns;
+static int check_cell(Model *self, bg_layer *layer, int cell, PyObject *sharing, int input_size) {
+    int gates = cell < N_CELLS ? cells[cell].gates : 0;
+    int projections = gates == 0 ? 0 : read_sharing(self, sharing, layer, gates);
+    if (gates != 0 && projections == 0) {
+        return 0;
+    }
+    int64_t rows = (int64_t)projections * layer->w_hh.columns;
     if (gates == 0 || layer->w_ih.columns != input_size || layer->w_ih.rows != rows || layer->w_hh.rows != rows ||
         (layer->product_bits != 32 && layer->product_bits != 64)) {
         PyErr_SetString(PyExc_ValueError, "layer: cell, shapes or product_bits do not fit together");
         return 0;
     }
-    layer->step = gates == 4 ? bg_lstm_step : cell[0] == 'g' ? bg_gru_step : bg_coupled_lstm_step;
+    layer->step = layer->sharing != NULL ? cells[cell].shared : cells[cell].step;
     return gates;
 }
 
-/* (cell, w_ih, w_hh, gates, mult_ih, mult_hh, mult_per_row, shift, bias, bias_hn or None, product_bits) */
-static int read_layer(Model *self, PyObject *source, bg_layer *layer, bg_gate *room, int input_size) {
+/* (alpha, alpha_per_unit, block_size, range_bits), or None */
+static int read_skip(Model *self, PyObject *source, bg_layer *layer, int has_skip, bg_skip *room) {
+    PyObject *alpha;
+    int per_unit, block_size, range_bits;
+    layer->state_size = 2 * layer->w_hh.columns;
+    if (source == Py_None) {
+        return 0;
+    }
+    if (!is_tuple(source, "skip") ||
+        !PyArg_ParseTuple(source, "Opii", &alpha, &per_unit, &block_size, &range_bits)) {
+        return -1;
+    }
+    if (block_size < 1 || block_size > INT16_MAX || range_bits < 0 || range_bits > self->model.state_bits - 4 ||
+        !has_skip) {
+        PyErr_SetString(PyExc_ValueError, "skip: cell, block_size or range_bits out of range");
+        return -1;
+    }
+    *room = (bg_skip){.cell = layer->step, .block_size = (int16_t)block_size, .range_bits = (uint8_t)range_bits,
+                      .alpha_per_unit = (uint8_t)per_unit};
+    Py_ssize_t count = per_unit ? layer->w_hh.columns : 1;
+    room->alpha = borrow(self, alpha, 'H', 2, count, "alpha");
+    if (room->alpha == NULL) {
+        return -1;
+    }
+    for (Py_ssize_t k = 0; k < count; ++k) {
+        if (room->alpha[k] > 32768) {
+            PyErr_SetString(PyExc_ValueError, "alpha: above 32768");
+            return -1;
+        }
+    }
+    layer->state_size += layer->w_hh.columns + 1;
+    layer->step = bg_block_skip_step;
+    layer->skip = room;
+    return 0;
+}
+
+/* Multipliers and biases by gate, or by row of the gates. */
+static int read_constants(Model *self, PyObject *const *sources, bg_layer *layer, int gates) {
+    Py_ssize_t rows = (Py_ssize_t)gates * layer->w_hh.columns, multipliers = layer->mult_per_row ? rows : gates;
+    if ((layer->mult_ih = borrow(self, sources[0], 'i', 4, multipliers, "mult_ih")) == NULL ||
+        (layer->mult_hh = borrow(self, sources[1], 'i', 4, multipliers, "mult_hh")) == NULL ||
+        (layer->bias = borrow(self, sources[2], 'i', 4, rows, "bias")) == NULL) {
+        return -1;
+    }
+    if (layer->step == bg_gru_step || layer->step == bg_shared_gru_step) {
+        layer->bias_hn = borrow(self, sources[3], 'i', 4, layer->w_hh.columns, "bias_hn");
+        return layer->bias_hn == NULL ? -1 : 0;
+    }
+    return 0;
+}
+
+/* (cell, w_ih, w_hh, gates, mult_ih, mult_hh, mult_per_row, shift, bias, bias_hn or None, product_bits, sharing or None,
+ * skip or None) */
+static int read_layer(Model *self, PyObject *source, Py_ssize_t index, int input_size) {
+    bg_layer *layer = &self->layers[index];
     const char *cell;
-    PyObject *w_ih, *w_hh, *gates, *mult_ih, *mult_hh, *shift, *bias, *bias_hn;
+    PyObject *w_ih, *w_hh, *gates, *constants[4], *shift, *sharing, *skip;
     int per_row, product_bits;
     if (!is_tuple(source, "layer") ||
-        !PyArg_ParseTuple(source, "sOOOOOpOOOi", &cell, &w_ih, &w_hh, &gates, &mult_ih, &mult_hh, &per_row, &shift,
-                          &bias, &bias_hn, &product_bits)) {
+        !PyArg_ParseTuple(source, "sOOOOOpOOOiOO", &cell, &w_ih, &w_hh, &gates, &constants[0], &constants[1], &per_row,
+                          &shift, &constants[2], &constants[3], &product_bits, &sharing, &skip)) {
         return -1;
     }
     layer->product_bits = (uint8_t)product_bits;
@@ -149,22 +253,12 @@ static int read_layer(Model *self, PyObject *source, bg_layer *layer, bg_gate *r
     if (read_matrix(self, w_ih, &layer->w_ih) < 0 || read_matrix(self, w_hh, &layer->w_hh) < 0) {
         return -1;
     }
-    int n_gates = check_cell(layer, cell, input_size);
-    if (n_gates == 0 || read_gates(self, gates, layer, n_gates, room) < 0 ||
-        read_shifts(self, shift, layer, n_gates) < 0) {
+    int kind = find_cell(cell), n_gates = check_cell(self, layer, kind, sharing, input_size);
+    if (n_gates == 0 || read_gates(self, gates, layer, n_gates, &self->gates[index * MAX_GATES]) < 0 ||
+        read_shifts(self, shift, layer, n_gates) < 0 || read_constants(self, constants, layer, n_gates) < 0) {
         return -1;
     }
-    Py_ssize_t rows = layer->w_hh.rows, multipliers = per_row ? rows : n_gates;
-    if ((layer->mult_ih = borrow(self, mult_ih, 'i', 4, multipliers, "mult_ih")) == NULL ||
-        (layer->mult_hh = borrow(self, mult_hh, 'i', 4, multipliers, "mult_hh")) == NULL ||
-        (layer->bias = borrow(self, bias, 'i', 4, rows, "bias")) == NULL) {
-        return -1;
-    }
-    if (layer->step == bg_gru_step) {
-        layer->bias_hn = borrow(self, bias_hn, 'i', 4, layer->w_hh.columns, "bias_hn");
-        return layer->bias_hn == NULL ? -1 : 0;
-    }
-    return 0;
+    return read_skip(self, skip, layer, cells[kind].has_skip, &self->skips[index]);
 }
 
 /* (weight, mult, mult_per_row, bias) */
@@ -196,7 +290,7 @@ static int read_layers(Model *self, PyObject *source) {
         int inputs;
         PyObject *entry = PyTuple_GetItem(source, k);
         if (!is_tuple(entry, "layers") || !PyArg_ParseTuple(entry, "Oi", &layer, &inputs) ||
-            read_layer(self, layer, &self->layers[k], &self->gates[k * MAX_GATES], inputs) < 0) {
+            read_layer(self, layer, k, inputs) < 0) {
             return -1;
         }
         self->chained = self->chained && inputs == reaches;
@@ -227,8 +321,9 @@ PyObject *bg_native_new(PyTypeObject *type, PyObject *args, PyObject *keywords) 
     size_t room = (size_t)n + 1;
     self->layers = PyMem_Calloc(room, sizeof *self->layers);
     self->gates = PyMem_Calloc(room * MAX_GATES, sizeof *self->gates);
+    self->skips = PyMem_Calloc(room, sizeof *self->skips);
     self->buffers = PyMem_Calloc(room * LAYER_BUFFERS + READOUT_BUFFERS, sizeof *self->buffers);
-    if (self->layers == NULL || self->gates == NULL || self->buffers == NULL) {
+    if (self->layers == NULL || self->gates == NULL || self->skips == NULL || self->buffers == NULL) {
         Py_DECREF(self);
         return PyErr_NoMemory();
     }
@@ -250,6 +345,7 @@ void bg_native_dealloc(PyObject *object) {
         PyBuffer_Release(&self->buffers[--self->n_buffers]);
     }
     PyMem_Free(self->buffers);
+    PyMem_Free(self->skips);
     PyMem_Free(self->gates);
     PyMem_Free(self->layers);
     ((freefunc)PyType_GetSlot(type, Py_tp_free))(object);

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bitgate.errors import ArgumentError, ShapeError
-from bitgate.frozen import FrozenModel, Trace
+from bitgate.frozen import FrozenLayer, FrozenModel, Trace
 from bitgate.frozen.bounds import code_limit
 from bitgate.frozen.interpreter import Codes, LayerState
 from bitgate.frozen.model import State
@@ -55,22 +55,36 @@ class Session:
         if len(state) != len(layers):
             raise ShapeError(f"state: expected {len(layers)} layers, got {len(state)}")
         batch = len(np.atleast_2d(state[0].h)) if state else 1
-        streams = self._zero(batch)
-        limits = (code_limit(self.frozen.state_bits), INT16_LIMIT)
-        at = 0
-        for k, (layer, part) in enumerate(zip(layers, state, strict=True)):
-            for name, value, limit in zip("hc", (part.h, part.c), limits, strict=True):
-                array = np.asarray(value)
-                if array.shape != (batch, layer.hidden_size) or array.dtype != np.int16:
-                    raise ShapeError(
-                        f"state: {name} of layer {k}: expected int16 of shape ({batch}, {layer.hidden_size}), "
-                        f"got {array.dtype} of shape {array.shape}"
-                    )
-                if array.size and int(np.abs(array.astype(np.int32)).max()) > limit:
-                    raise ShapeError(f"state: {name} of layer {k}: a value is beyond ±{limit}")
-                streams[:, at : at + layer.hidden_size] = array
-                at += layer.hidden_size
+        parts = [
+            value
+            for k, (layer, part) in enumerate(zip(layers, state, strict=True))
+            for value in self._check_state(f"layer {k}", layer, part, batch)
+        ]
+        streams = np.concatenate(parts, axis=1) if parts else self._zero(batch)
         self._streams = streams if layers else None
+
+    def _check_state(self, where: str, layer: FrozenLayer, part: LayerState, batch: int) -> list[Codes]:
+        """The arrays of a layer's state ``(B, size)``, in the order of bg_model.h."""
+        size, limit = layer.hidden_size, code_limit(self.frozen.state_bits)
+        wanted: list[tuple[str, Codes | None, tuple[int, ...], int, int]] = [
+            ("h", part.h, (batch, size), -limit, limit),
+            ("c", part.c, (batch, size), -INT16_LIMIT, INT16_LIMIT),
+        ]
+        if layer.skip is not None:
+            wanted.append(("anchor", part.anchor, (batch, size), -limit, limit))
+            wanted.append(("position", part.position, (batch,), 0, layer.skip.block_size - 1))
+        found = []
+        for name, value, shape, lowest, highest in wanted:
+            array = np.asarray(value)
+            if array.shape != shape or array.dtype != np.int16:
+                raise ShapeError(
+                    f"state: {name} of {where}: expected int16 of shape {shape}, "
+                    f"got {array.dtype} of shape {array.shape}"
+                )
+            if array.size and not lowest <= int(array.min()) <= int(array.max()) <= highest:
+                raise ShapeError(f"state: {name} of {where}: a value is beyond {lowest} to {highest}")
+            found.append(array.reshape(batch, -1))
+        return found
 
     def step(self, x: ArrayLike) -> NDArray[np.integer[Any]]:
         """One time step of raw features: ``(I,)`` for one stream, or ``(B, I)`` for ``B`` streams side by side.
@@ -137,23 +151,32 @@ class Session:
             self._streams = self._zero(len(codes))
         native.step(self._streams, codes)
         layers = self.frozen.flat_layers
-        size = layers[-1].hidden_size if layers else self.frozen.input_size
-        # The last layer's h stands before its c at the end of the state; without layers the state is the input.
-        h = self._streams[:, -2 * size : -size] if layers else self._streams
+        # The last layer's h begins its part at the end of the state; without layers the state is the input.
+        at = self._streams.shape[1] - layers[-1].state_size if layers else 0
+        h = self._streams[:, at : at + layers[-1].hidden_size] if layers else self._streams
         return h.copy() if self.frozen.readout is None else native.logits(h)
 
     def _zero(self, batch: int) -> Codes:
-        units = sum(layer.hidden_size for layer in self.frozen.flat_layers)
-        return np.zeros((batch, 2 * units if units else self.frozen.input_size), dtype=np.int16)
+        values = sum(layer.state_size for layer in self.frozen.flat_layers)
+        return np.zeros((batch, values or self.frozen.input_size), dtype=np.int16)
 
     def _unflatten(self, streams: Codes) -> State:
         parts, at = [], 0
         for layer in self.frozen.flat_layers:
             size = layer.hidden_size
-            parts.append(LayerState(streams[:, at : at + size], streams[:, at + size : at + 2 * size]))
-            at += 2 * size
+            h, c = streams[:, at : at + size], streams[:, at + size : at + 2 * size]
+            at += layer.state_size
+            if layer.skip is None:
+                parts.append(LayerState(h, c))
+            else:
+                parts.append(LayerState(h, c, streams[:, at - 1 - size : at - 1], streams[:, at - 1]))
         return tuple(parts)
 
     @staticmethod
     def _flatten(state: State, streams: Codes) -> Codes:
-        return np.concatenate([array for part in state for array in (part.h, part.c)], axis=1) if state else streams
+        found = []
+        for part in state:
+            found += [part.h, part.c]
+            if part.anchor is not None and part.position is not None:
+                found += [part.anchor, part.position[:, None]]
+        return np.concatenate(found, axis=1) if found else streams

@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args, get_origin, get_type_hints
 
 from bitgate.errors import ArgumentError
+from bitgate.nn import ClassifierCell
 from bitgate.train.schedules import Schedule, ScheduleKind
 from bitgate.weights import BINARY, TERNARY, Categorical, Continuous, Gaussian, Quantized, Weights, uniform_levels
 
 WeightKind = Literal["continuous", "gaussian", "ternary", "binary"]
 Method = Literal["r", "lr", "qat"]
+SkipKind = Literal["auto", "block", "step", "step-raw", "none"]
 
 _LEARNING_RATES = {"r": 0.05, "lr": 0.05, "qat": 0.02, "backprop": 0.005}
 
@@ -26,8 +28,15 @@ class FitConfig:
         name: name of the run's folder; made from the data, weights and seed where not given.
         runs_dir: folder that holds the runs.
         hidden_sizes: units of each recurrent layer, such as 64,32.
-        cell: recurrent cell, lstm or gru.
-        coupled: forget gate = 1 - input gate (LSTM), as in the paper.
+        cell: recurrent cell: lstm, gru, ql_lstm or gated_rnn.
+        coupled: forget gate = 1 - input gate (lstm, ql_lstm), as in the paper on discrete LSTMs.
+        sharing: gate map (not of an lstm): psug2, psug1, none, or a map such as i=0,f=0,g=1,o=0; auto is psug2 for
+            ql_lstm, else none.
+        skip: additive skip of a ql_lstm: block, step, step-raw or none; auto is block.
+        block_size: steps of a block of that skip.
+        forget_bias: initial bias of the forget gate (lstm, ql_lstm); drawn where not given.
+        bidirectional: whether layers also run from the end to the beginning; such a network cannot be streamed.
+        embedding_size: features of a token, for text.
         weights: continuous, gaussian, ternary, binary, or a count of uniform levels such as 4.
         method: r (reparametrization), lr (local reparametrization) or qat; of no effect on continuous weights.
         gates: level counts of gates to discretize, such as o=2,g=2; in YAML {o: 2, g: 2}.
@@ -66,8 +75,14 @@ class FitConfig:
     name: str | None = None
     runs_dir: str = "runs"
     hidden_sizes: tuple[int, ...] = (64, 32)
-    cell: Literal["lstm", "gru"] = "lstm"
+    cell: ClassifierCell = "lstm"
     coupled: bool = True
+    sharing: str | dict[str, int] = "auto"
+    skip: SkipKind = "auto"
+    block_size: int = 16
+    forget_bias: float | None = None
+    bidirectional: bool = False
+    embedding_size: int = 64
     weights: WeightKind | int = "ternary"
     method: Method = "r"
     gates: dict[str, int] = field(default_factory=dict)
@@ -100,7 +115,8 @@ class FitConfig:
 
     def __post_init__(self) -> None:
         positive = ("temperature", "temperature_end", "batch_size", "epochs", "validate_every", "draws", "devices")
-        for name in (*positive, "threads", "scale_learning_rate", "teacher_epochs", "distill_temperature"):
+        own = ("threads", "block_size", "scale_learning_rate", "teacher_epochs", "distill_temperature")
+        for name in (*positive, *own):
             if not getattr(self, name) > 0:
                 raise ArgumentError(f"{name}: {getattr(self, name)}, expected a positive number")
         for name in ("kl_weight", "entropy_weight", "clip_norm", "patience", "seed", "pretrain_epochs", "teachers"):

@@ -11,8 +11,9 @@ from torch import Tensor
 from torchmetrics.functional.classification import multiclass_calibration_error, multiclass_confusion_matrix
 
 from bitgate.data import Sequences
+from bitgate.data.batches import fitting_size
 from bitgate.errors import DataError
-from bitgate.nn import SequenceClassifier, distributions, fix_weights
+from bitgate.nn import Classifier, distributions, fix_weights
 from bitgate.weights import CategoricalWeights, GaussianWeights
 
 BATCH = 512
@@ -44,10 +45,11 @@ class Evaluation:
 
 
 @torch.no_grad()
-def predict_logits(model: SequenceClassifier, sequences: Sequences, *, batch_size: int = BATCH) -> Tensor:
+def predict_logits(model: Classifier, sequences: Sequences, *, batch_size: int = BATCH) -> Tensor:
     """Logits ``(N, classes)`` in the order of the sequences; short sequences run together to save padding."""
     order = np.argsort(sequences.length, kind="stable")
     device = next(model.parameters()).device
+    batch_size = fitting_size(sequences.length, batch_size)
     parts = []
     for start in range(0, len(order), batch_size):
         x, lengths = sequences.padded(order[start : start + batch_size])
@@ -56,12 +58,12 @@ def predict_logits(model: SequenceClassifier, sequences: Sequences, *, batch_siz
     return logits[torch.from_numpy(np.argsort(order, kind="stable"))]
 
 
-def has_posterior(model: SequenceClassifier) -> bool:
+def has_posterior(model: Classifier) -> bool:
     """Whether networks can be drawn from the model."""
     return any(isinstance(d, CategoricalWeights | GaussianWeights) for d in distributions(model))
 
 
-def evaluate(model: SequenceClassifier, sequences: Sequences, *, draws: int = 5, seed: int = 0) -> Evaluation:
+def evaluate(model: Classifier, sequences: Sequences, *, draws: int = 5, seed: int = 0) -> Evaluation:
     """Evaluates a trained model.
 
     Args:

@@ -14,7 +14,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from bitgate.data import Dataset, SequenceDataModule
 from bitgate.errors import ArgumentError
-from bitgate.nn import SequenceClassifier
+from bitgate.nn import Classifier, RecurrentModule, count_bits
 from bitgate.train.callbacks import EpochProgress, MetricsFile, Patience, Stopwatch
 from bitgate.train.checkpoints import AtomicCheckpoints
 from bitgate.train.config import FitConfig
@@ -110,7 +110,7 @@ def _checkpoints(config: FitConfig, run: Run) -> list[Callback]:
 def train(
     config: FitConfig,
     run: Run,
-    model: SequenceClassifier,
+    model: Classifier,
     dataset: Dataset,
     *,
     resume: bool = False,
@@ -160,10 +160,8 @@ def train(
     return {"epochs": trainer.current_epoch, "seconds": round(stopwatch.seconds, 1)}
 
 
-def _test(config: FitConfig, run: Run, model: SequenceClassifier, dataset: Dataset) -> dict[str, Any]:
+def _test(config: FitConfig, run: Run, model: Classifier, dataset: Dataset) -> dict[str, Any]:
     """Looks at the test part once, at the epochs that validation chose."""
-    from bitgate.nn import count_bits
-
     epoch, score = load_weights(model, run, "map")
     test = evaluate(model, dataset.test, draws=config.draws, seed=config.seed)
     result: dict[str, Any] = {"data": dataset.name, "split": dataset.split, "seed": config.seed}
@@ -174,5 +172,9 @@ def _test(config: FitConfig, run: Run, model: SequenceClassifier, dataset: Datas
         sample = evaluate(model, dataset.test, draws=config.draws, seed=config.seed)
         result |= {"test_sample": sample.sample_accuracy, "test_sample_std": sample.sample_std}
         result |= {"test_ensemble": sample.ensemble_accuracy, "test_ensemble_nll": sample.ensemble_nll}
-    result["paper_bits"] = count_bits(model).paper_bits
+    count = count_bits(model)
+    recurrent = sum(
+        count_bits(module).n_parameters for module in model.modules() if isinstance(module, RecurrentModule)
+    )
+    result |= {"paper_bits": count.paper_bits, "parameters": count.n_parameters, "recurrent_parameters": recurrent}
     return result

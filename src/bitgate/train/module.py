@@ -7,7 +7,7 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
-from bitgate.nn import SequenceClassifier, fix_weights, mean_entropy_bits, set_temperature, set_trick
+from bitgate.nn import Classifier, fix_weights, mean_entropy_bits, set_temperature, set_trick
 from bitgate.train.config import FitConfig
 from bitgate.train.objective import distillation, free_energy
 from bitgate.train.schedules import Schedule
@@ -16,18 +16,18 @@ Batch = tuple[Tensor, ...]  # x, lengths, labels, and the teachers' predictions 
 
 
 class ClassifierTraining(lightning.LightningModule):
-    """Trains a ``SequenceClassifier`` on batches ``(x, lengths, labels)`` by the free energy.
+    """Trains a classifier on batches ``(x, lengths, labels)`` by the free energy.
 
     Every epoch is a pure function of the weights, the optimizer's state, the seed and the epoch's number: the random
     generator is seeded anew at its start. So a run that was killed and resumed ends with the same weights.
     """
 
-    def __init__(self, model: SequenceClassifier, config: FitConfig, n_examples: int) -> None:
+    def __init__(self, model: Classifier, config: FitConfig, n_examples: int) -> None:
         super().__init__()
         self.model = model
         self.config = config
         self.n_examples = n_examples
-        self._networks: dict[str, list[SequenceClassifier]] = {}
+        self._networks: dict[str, list[Classifier]] = {}
         self._correct: dict[str, int] = {}
         self._seen = 0
 
@@ -35,11 +35,11 @@ class ClassifierTraining(lightning.LightningModule):
         """Adam, with the learning rate's schedule over epochs.
 
         Scales move slower than weights: one scale stands for a whole matrix, and at the weights' rate it grows faster
-        than the draws can settle (the r-trick then diverges).
+        than the draws can settle (the r-trick then diverges). So do the scales of gates that share projections.
         """
         named = dict(self.model.named_parameters())
-        scales = [p for name, p in named.items() if "log_scale" in name]
-        others = [p for name, p in named.items() if "log_scale" not in name]
+        scales = [p for name, p in named.items() if "log_scale" in name or "gate_scale" in name]
+        others = [p for name, p in named.items() if "log_scale" not in name and "gate_scale" not in name]
         rate = self.config.effective_learning_rate
         groups: list[dict[str, Any]] = [{"params": others}]
         if scales:

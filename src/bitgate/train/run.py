@@ -11,7 +11,7 @@ import yaml
 
 from bitgate.data import Dataset, load_dataset
 from bitgate.errors import ArgumentError, FormatError
-from bitgate.nn import SequenceClassifier
+from bitgate.nn import Classifier, SequenceClassifier, TextClassifier
 from bitgate.train.config import FitConfig
 
 Best = Literal["map", "sample"]
@@ -90,19 +90,29 @@ class Run:
         return dict(json.loads(self.result_file.read_text()))
 
 
-def build_model(config: FitConfig, dataset: Dataset) -> SequenceClassifier:
-    """The untrained model of a configuration, which standardizes by the training part's statistics."""
+def build_model(config: FitConfig, dataset: Dataset) -> Classifier:
+    """The untrained model of a configuration, which standardizes by the training part's statistics.
+
+    Text has no features to standardize: its tokens are embedded.
+    """
     torch.manual_seed(config.seed)
-    model = SequenceClassifier(
-        dataset.input_size,
-        dataset.n_classes,
-        config.hidden_sizes,
-        cell=config.cell,
-        weights=config.make_weights(),
-        gates=config.gates,
-        coupled=config.coupled and config.cell == "lstm",
-        dropout=config.dropout,
-    )
+    options: dict[str, Any] = {
+        "cell": config.cell,
+        "weights": config.make_weights(),
+        "gates": config.gates,
+        "coupled": config.coupled and config.cell in ("lstm", "ql_lstm"),
+        "sharing": config.sharing,
+        "skip": config.skip,
+        "block_size": config.block_size,
+        "forget_bias": config.forget_bias,
+        "bidirectional": config.bidirectional,
+        "dropout": config.dropout,
+    }
+    if size := dataset.vocabulary_size:
+        return TextClassifier(
+            size, dataset.n_classes, config.hidden_sizes, embedding_size=config.embedding_size, **options
+        )
+    model = SequenceClassifier(dataset.input_size, dataset.n_classes, config.hidden_sizes, **options)
     mean, std = dataset.train.mean_std()
     model.standardize.set(mean, std)
     return model
@@ -113,7 +123,7 @@ def load_run_dataset(config: FitConfig, data_dir: str | None = None) -> Dataset:
     return load_dataset(config.data, data_dir=data_dir or config.data_dir, split=config.split)
 
 
-def load_weights(model: SequenceClassifier, run: Run, best: Best) -> tuple[int, float]:
+def load_weights(model: Classifier, run: Run, best: Best) -> tuple[int, float]:
     """Loads the checkpoint of the best epoch by one validation metric into ``model``; returns epoch and metric.
 
     Raises:

@@ -130,11 +130,13 @@ class Stream {
   #engine;
   #model;
   #values;
+  #outputAt; // where the hidden state of the last layer begins
 
-  constructor(engine, model, stateSize) {
+  constructor(engine, model, stateSize, outputAt) {
     this.#engine = engine;
     this.#model = model;
     this.#values = new Int16Array(stateSize);
+    this.#outputAt = outputAt;
   }
 
   step(features) {
@@ -174,7 +176,7 @@ class Stream {
     if (this.#model.classes === 0) {
       throw new TypeError("the model has no classes: use output()");
     }
-    return this.#engine.logits(this.#values, this.#outputStart(), new Int32Array(this.#model.classes));
+    return this.#engine.logits(this.#values, this.#outputAt, new Int32Array(this.#model.classes));
   }
 
   predict() {
@@ -183,7 +185,7 @@ class Stream {
   }
 
   output() {
-    const start = this.#outputStart();
+    const start = this.#outputAt;
     return this.#values.slice(start, start + (this.#model.layers.at(-1) ?? this.#model.inputSize));
   }
 
@@ -196,11 +198,6 @@ class Stream {
       throw new RangeError(`a state of ${values.length} values: expected ${this.#values.length}`);
     }
     this.#values.set(values);
-  }
-
-  /** Where the hidden state of the last layer begins: each layer has its h, then its c. */
-  #outputStart() {
-    return this.#model.layers.slice(0, -1).reduce((sum, size) => sum + 2 * size, 0);
   }
 
   /** The number of whole steps in x. */
@@ -218,6 +215,7 @@ class Stream {
 export class Model {
   #engine;
   #stateSize;
+  #outputAt;
 
   static async load(source) {
     const module = source === undefined ? await compileBest() : await compile(source);
@@ -227,6 +225,7 @@ export class Model {
   constructor(instance, info) {
     this.#engine = new Engine(instance, info);
     this.#stateSize = info.stateSize;
+    this.#outputAt = info.outputAt;
     this.inputSize = info.inputSize;
     this.layers = Object.freeze(info.layers);
     this.classes = info.classes;
@@ -238,6 +237,6 @@ export class Model {
   }
 
   stream() {
-    return new Stream(this.#engine, this, this.#stateSize);
+    return new Stream(this.#engine, this, this.#stateSize, this.#outputAt);
   }
 }

@@ -80,8 +80,8 @@ class Driver:
         if self._frozen.readout is None:
             return None, 0
         readout = int.from_bytes(self._machine.read(self._params + _READOUT_OFFSET, 4), "little")
-        sizes = [layer.hidden_size for layer in self._frozen.flat_layers]
-        h = self._buffers["state"] + 2 * 2 * sum(sizes[:-1])
+        sizes = [layer.state_size for layer in self._frozen.flat_layers]
+        h = self._buffers["state"] + 2 * sum(sizes[:-1])
         classes = range(self._frozen.output_size)
         results = [self._machine.call(READOUT_ROOT, readout, k, h) for k in classes]
         return [value for value, _ in results], sum(count for _, count in results)
@@ -95,9 +95,10 @@ class Driver:
 def _as_trace(frozen: FrozenModel, states: NDArray[np.int16], logits: Sequence[int] | None) -> ProgramTrace:
     """Takes the state of all layers ``(T, S)`` apart."""
     h, c, at = [], [], 0
-    for size in (layer.hidden_size for layer in frozen.flat_layers):
+    for layer in frozen.flat_layers:
+        size = layer.hidden_size
         h.append(states[:, at : at + size].astype(np.int32))
         c.append(states[:, at + size : at + 2 * size].astype(np.int32))
-        at += 2 * size
+        at += layer.state_size
     output = h[-1][-1] if logits is None else np.array(logits, dtype=np.int32)
     return ProgramTrace(tuple(h), tuple(c), output)

@@ -6,6 +6,11 @@
  *
  * With variances v of the weights (the lr-trick) w are the means, and every pre-activation is drawn:
  * w x + b + sqrt(v x^2) noise. A of them: those of the gates, of a GRU r, z, n of the input, n of the hidden state.
+ *
+ * The weights have P blocks of rows. P = G, or with gate_scale (lstm and coupled) gates share projections: the
+ * pre-activation of gate g is gate_scale_g u_p + bias_g, u_p = w_p [x; h] that of p = sharing[g]. Then A = P, and of
+ * the gates only u is kept: the way back computes them anew, for less than it costs to store them. Additive skips
+ * (docs/theory.md) go with the same two cells.
  */
 #ifndef BG_TRAIN_H
 #define BG_TRAIN_H
@@ -13,6 +18,7 @@
 #include <stdint.h>
 
 enum { BG_TRAIN_LSTM = 0, BG_TRAIN_COUPLED_LSTM = 1, BG_TRAIN_GRU = 2 };
+enum { BG_TRAIN_NO_SKIP = 0, BG_TRAIN_BLOCK_SKIP = 1, BG_TRAIN_STEP_SKIP = 2, BG_TRAIN_RAW_STEP_SKIP = 3 };
 enum { BG_TRAIN_PORTABLE = 0, BG_TRAIN_AVX2 = 1, BG_TRAIN_AVX512 = 2, BG_TRAIN_PATHS = 3 };
 enum { BG_TRAIN_MAX_GATES = 4, BG_TRAIN_MAX_LEVELS = 256 };
 
@@ -23,24 +29,35 @@ typedef struct {
     int levels[BG_TRAIN_MAX_GATES];        /* 0 is a smooth gate */
     const void *edges[BG_TRAIN_MAX_GATES]; /* ascending thresholds, levels - 1 of each gate that has levels */
     const int64_t *lengths;                /* (B,) descending, or NULL: all T */
-    const void *w_hh, *v_hh;               /* (G H, H); v_hh NULL: plain weights, here and in all that follows */
+    int projections;                       /* P */
+    int sharing[BG_TRAIN_MAX_GATES];       /* projection of each gate, if there is gate_scale */
+    int skip;
+    int64_t block;                         /* steps of a block, for a block skip */
+    const void *gate_scale;                /* (G, Hp) padded, or NULL */
+    const void *bias;                      /* (G, Hp) padded, beside gate_scale, or NULL */
+    const void *alpha;                     /* (Hp) padded, factor of the skip, or NULL */
+    const int64_t *position;               /* (B,) steps run in the block before, for a block skip */
+    const void *anchor_0;                  /* (B, Hp) padded, h where that block began */
+    const void *w_hh, *v_hh;               /* (P H, H); v_hh NULL: plain weights, here and in all that follows */
     const void *h_0, *c_0;                 /* (B, Hp) padded; c_0 NULL for a GRU */
     void *output;                          /* (T, B, Hp): written forward, read backward; zero behind the ends */
-    void *gates;                           /* (T, B, G, Hp) values of the gates; NULL forward: keep nothing */
+    void *gates;                           /* (T, B, G, Hp) values of the gates; NULL forward: not kept */
     void *slopes;                          /* (T, B, G, Hp) their (pseudo-)derivatives; NULL where all are smooth */
     void *cells;                           /* (T, B, Hp) c of every step; NULL for a GRU */
     void *extra;                           /* (T, B, Hp) tanh(c); for a GRU the hidden state's part of n */
     void *ratios;                          /* (T, B, A, Hp) d preact / d variance, NULL for plain weights */
+    void *shared;                          /* (T, B, P, Hp) u, of gates that share, likewise */
 } bg_train_layer;
 
 typedef struct {
     bg_train_layer layer;
     const void *x;                  /* (T, B, I) */
-    const void *w_ih, *v_ih;        /* (G H, I) */
+    const void *w_ih, *v_ih;        /* (P H, I) */
     const void *noise;              /* (T, B, A, Hp) standard normal, NULL for plain weights */
     const void *bias_ih, *bias_hh;  /* (G H,) or NULL */
     void *h_n;                      /* (B, Hp) */
     void *c_n;                      /* (B, Hp), NULL for a GRU */
+    void *anchor_n;                 /* (B, Hp), NULL without a block skip */
 } bg_train_forward;
 
 /* Gradients that nobody needs are NULL. */
@@ -50,10 +67,12 @@ typedef struct {
     const void *grad_output;             /* (T, B, Hp) padded, or NULL */
     void *grad_h;                        /* (B, Hp): in the gradient of h_n, out that of h_0 */
     void *grad_c;                        /* (B, Hp), likewise; NULL for a GRU */
+    void *grad_anchor;                   /* (B, Hp), likewise; NULL without a block skip */
     void *grad_x;                        /* (T, B, Ip), I rounded up like H */
-    void *grad_w_ih, *grad_w_hh;         /* (G H, I), (G H, H) */
+    void *grad_w_ih, *grad_w_hh;         /* (P H, I), (P H, H) */
     void *grad_v_ih, *grad_v_hh;         /* likewise */
     void *grad_bias_ih, *grad_bias_hh;   /* (G H,) */
+    void *grad_gate_scale, *grad_alpha;  /* (G H,), (H,) */
 } bg_train_backward;
 
 /* One pass of one instruction set and element type; params is bg_train_forward or bg_train_backward. All sizes are in

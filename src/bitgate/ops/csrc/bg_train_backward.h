@@ -9,16 +9,13 @@
 
 #include <string.h>
 
+#include "bg_train_gradients.h"
 #include "bg_train_product.h"
+#include "bg_train_shared.h"
 #include "bg_train_vector.h"
 
-enum { CHUNK_ROWS = 64, MOST_SHARDS = 64 };
+enum { CHUNK_ROWS = 64, MOST_CHUNK_ROWS = 256, LARGE_WEIGHTS = 1 << 20, LARGE_PANELS = 1 << 20, MOST_SHARDS = 64 };
 
-/* Row blocks of the panels: those of the cell; of a GRU n (input's part), r, z, n (hidden state's part), so that the
- * three of x and the three of h lie together. */
-static int n_blocks(const bg_train_layer *l) { return l->cell == BG_TRAIN_COUPLED_LSTM ? 3 : 4; }
-static int is_gru(const bg_train_layer *l) { return l->cell == BG_TRAIN_GRU; }
-static int64_t gate_panels(const bg_train_layer *l) { return bg_train_n_gates(l->cell) * l->padded / LINE; }
 static int64_t input_lines(const bg_train_layer *l) { return (l->inputs + LINE - 1) / LINE; }
 
 static int n_sides(const bg_train_layer *l) { return l->v_hh ? 2 : 1; } /* means and variances */
@@ -51,114 +48,54 @@ typedef struct {
     panels grads;          /* of pre-activations, or of their variances */
     real *x, *h;           /* inputs of w_ih and w_hh, packed; squared for the variances */
     real *sums_x, *sums_h; /* gradients of [w_ih, bias] and [w_hh, bias] */
+    unit_sums units;       /* those of scales, biases and the skip, likewise sums over steps */
+    unsigned char *ends;   /* a byte for every sequence */
 } scratch;
 
 static int needs_weights(const bg_train_backward *p) {
     return p->grad_w_ih || p->grad_w_hh || p->grad_v_ih || p->grad_v_hh || p->grad_bias_ih || p->grad_bias_hh;
 }
 
-/* Room for whole steps of at least CHUNK_ROWS rows, in lines: what follows stays aligned. */
-static int64_t rows_of_chunk(int64_t sequences) {
-    const int64_t steps = sequences < CHUNK_ROWS ? CHUNK_ROWS / (sequences + !sequences) : 1;
+/* Rows after which the weights' gradients are added up. Where these do not stay in the cache from one chunk to the
+ * next, each costs a pass over them, so chunks are as large as panels may be. */
+static int64_t wanted_rows(const bg_train_layer *l) {
+    const int64_t row = n_blocks(l) * l->padded * (int64_t)sizeof(real), weights = row * (l->inputs + l->hidden);
+    const int64_t rows = LARGE_PANELS / row;
+    if (weights <= LARGE_WEIGHTS || rows < CHUNK_ROWS) {
+        return CHUNK_ROWS;
+    }
+    return rows < MOST_CHUNK_ROWS ? rows : MOST_CHUNK_ROWS;
+}
+
+/* Room for whole steps of at least the wanted rows, in lines: what follows stays aligned. */
+static int64_t rows_of_chunk(const bg_train_layer *l, int64_t sequences) {
+    const int64_t rows = wanted_rows(l), steps = sequences < rows ? rows / (sequences + !sequences) : 1;
     return (sequences * steps + LINE) / LINE * LINE;
 }
 
 static int64_t side_length(const bg_train_layer *l, int64_t capacity) {
     const int64_t inputs = (n_tiles(l->inputs) + n_tiles(l->hidden)) * LINE_ROWS;
-    return n_blocks(l) * l->padded * capacity + inputs * (gate_panels(l) * LINE + capacity);
+    const int64_t flags = capacity; /* far more than a byte a sequence, in whole lines */
+    return n_blocks(l) * l->padded * capacity + inputs * (gate_panels(l) * LINE + capacity) + unit_sums_length(l) +
+           flags;
 }
 
 static scratch lay_out(const bg_train_layer *l, void *work, int64_t sequences, int side) {
-    const int64_t capacity = rows_of_chunk(sequences);
+    const int64_t capacity = rows_of_chunk(l, sequences);
     const int64_t x = n_tiles(l->inputs) * LINE_ROWS, h = n_tiles(l->hidden) * LINE_ROWS;
     scratch s = {.grads = {(real *)work + side * side_length(l, capacity), capacity}};
     s.sums_x = s.grads.data + n_blocks(l) * l->padded * capacity;
     s.sums_h = s.sums_x + x * gate_panels(l) * LINE;
-    s.x = s.sums_h + h * gate_panels(l) * LINE;
+    s.units = find_unit_sums(l, s.sums_h + h * gate_panels(l) * LINE);
+    s.x = s.units.scale + unit_sums_length(l);
     s.h = s.x + x * capacity;
+    s.ends = (unsigned char *)(s.h + h * capacity);
     return s;
 }
 
 static int64_t backward_work_size(const void *params, int64_t sequences) {
     const bg_train_layer *l = &((const bg_train_backward *)params)->layer;
-    return n_sides(l) * side_length(l, rows_of_chunk(sequences)) * (int64_t)sizeof(real);
-}
-
-/* What one step reads and writes. */
-typedef struct {
-    const real *grad_output, *gates, *slopes, *extra; /* grad_output and slopes may be NULL */
-    const real *ratios;                               /* NULL for plain weights */
-    const real *state;                                /* c before the step; of a GRU h before it */
-    real *grad_h, *grad_c;
-    panels preact, var;
-    int64_t shift; /* from a sequence to its row in the panels */
-} grad_view;
-
-/* The gradient of a pre-activation, and of its variance; `draw` is its place in the noise. */
-INLINE void put(const grad_view *s, const bg_train_layer *l, int block, int draw, int64_t row, int64_t j, vec value) {
-    const int64_t panel = (block * l->padded + j) / LINE;
-    const int64_t at = (panel * s->preact.capacity + row + s->shift) * LINE + j % LINE;
-    store(s->preact.data + at, value);
-    if (s->ratios) {
-        store(s->var.data + at, value * load(s->ratios + (row * n_blocks(l) + draw) * l->padded + j));
-    }
-}
-
-INLINE vec read_slope(const grad_view *s, int64_t at, vec value, int is_tanh) {
-    return s->slopes ? load(s->slopes + at) : slope_of(value, is_tanh);
-}
-
-INLINE vec read_grad_h(const grad_view *s, int64_t at) {
-    vec grad = load(s->grad_h + at);
-    return s->grad_output ? grad + load(s->grad_output + at) : grad;
-}
-
-INLINE void lstm_grad(const bg_train_layer *l, const grad_view *s, int64_t row, int64_t j, const int is_coupled) {
-    const int64_t at = row * l->padded + j, Hp = l->padded;
-    const int64_t at_i = row * (4 - is_coupled) * Hp + j, at_f = at_i + Hp;
-    const int64_t at_g = at_i + (2 - is_coupled) * Hp, at_o = at_g + Hp;
-    vec i = load(s->gates + at_i), g = load(s->gates + at_g), o = load(s->gates + at_o);
-    vec squashed = load(s->extra + at), c = load(s->state + at), grad_h = read_grad_h(s, at);
-    vec grad_c = load(s->grad_c + at) + grad_h * o * (1 - squashed * squashed);
-    vec f = is_coupled ? 1 - i : load(s->gates + at_f);
-    put(s, l, 0, 0, row, j, grad_c * (is_coupled ? g - c : g) * read_slope(s, at_i, i, 0));
-    if (!is_coupled) {
-        put(s, l, 1, 1, row, j, grad_c * c * read_slope(s, at_f, f, 0));
-    }
-    put(s, l, 2 - is_coupled, 2 - is_coupled, row, j, grad_c * i * read_slope(s, at_g, g, 1));
-    put(s, l, 3 - is_coupled, 3 - is_coupled, row, j, grad_h * squashed * read_slope(s, at_o, o, 0));
-    store(s->grad_c + at, grad_c * f);
-}
-
-INLINE void gru_grad(const bg_train_layer *l, const grad_view *s, int64_t row, int64_t j) {
-    const int64_t at = row * l->padded + j, Hp = l->padded;
-    const int64_t at_r = row * 3 * Hp + j, at_z = at_r + Hp, at_n = at_z + Hp;
-    vec r = load(s->gates + at_r), z = load(s->gates + at_z), n = load(s->gates + at_n), grad_h = read_grad_h(s, at);
-    vec grad_n = grad_h * (1 - z) * read_slope(s, at_n, n, 1);
-    put(s, l, 0, 2, row, j, grad_n);
-    put(s, l, 1, 0, row, j, grad_n * load(s->extra + at) * read_slope(s, at_r, r, 0));
-    put(s, l, 2, 1, row, j, grad_h * (load(s->state + at) - n) * read_slope(s, at_z, z, 0));
-    put(s, l, 3, 3, row, j, grad_n * r);
-    store(s->grad_h + at, grad_h * z);
-}
-
-#define ELEMENTS(gradient)                                                                                      \
-    for (int64_t row = first; row < last; ++row) {                                                              \
-        for (int64_t j = 0; j < l->padded; j += LANES) {                                                        \
-            gradient;                                                                                           \
-        }                                                                                                       \
-    }
-
-static void lstm_elements(const bg_train_layer *l, const grad_view *s, int64_t first, int64_t last) {
-    ELEMENTS(lstm_grad(l, s, row, j, 0))
-}
-
-static void coupled_elements(const bg_train_layer *l, const grad_view *s, int64_t first, int64_t last) {
-    ELEMENTS(lstm_grad(l, s, row, j, 1))
-}
-
-static void gru_elements(const bg_train_layer *l, const grad_view *s, int64_t first, int64_t last) {
-    ELEMENTS(gru_grad(l, s, row, j))
+    return n_sides(l) * side_length(l, rows_of_chunk(l, sequences)) * (int64_t)sizeof(real);
 }
 
 static panels panels_of_h(const bg_train_layer *l, panels preact) {
@@ -166,24 +103,34 @@ static panels panels_of_h(const bg_train_layer *l, panels preact) {
     return preact;
 }
 
-/* The products of one step of `rows` sequences from `first` on; h is the step's input. */
-static void grad_products(const bg_train_backward *p, const grad_view *s, const real *packed, const real *h, int64_t t,
-                          int64_t first, int64_t rows) {
+/* The product of one step of `rows` sequences from `first` on that its predecessor waits for; h is the step's input. */
+static void grad_product(const bg_train_backward *p, const grad_view *s, const real *packed, const real *h,
+                         int64_t first, int64_t rows) {
     const bg_train_layer *l = &p->layer;
-    const int64_t n_panels = gate_panels(l), at = first + s->shift, length = packed_length(p);
+    const int64_t n_panels = gate_panels(l), at = first + s->shift;
     const matrix state = {(real *)h + first * l->padded, l->padded, l->padded};
     const matrix grad_h = {s->grad_h + first * l->padded, l->padded, l->padded};
     const factors mean = {panels_of_h(l, s->preact), at, n_panels, packed};
-    const factors var = {panels_of_h(l, s->var), at, n_panels, packed + length};
-    product(grad_h, rows, &mean, &var, s->ratios ? &state : NULL, is_gru(l));
-    if (p->grad_x) {
-        const int64_t size = input_lines(l) * LINE, skipped = l->padded * n_panels * LINE;
-        const int64_t row = t * l->batch + first;
-        const matrix x = {(real *)p->x + row * l->inputs, l->inputs, l->inputs};
-        const matrix grad_x = {(real *)p->grad_x + row * size, size, size};
-        const factors mean_x = {s->preact, at, n_panels, packed + skipped};
-        const factors var_x = {s->var, at, n_panels, packed + length + skipped};
-        product(grad_x, rows, &mean_x, &var_x, s->ratios ? &x : NULL, 0);
+    const factors var = {panels_of_h(l, s->var), at, n_panels, packed + packed_length(p)};
+    const int accumulate = is_gru(l) || l->skip > BG_TRAIN_BLOCK_SKIP;
+    product(grad_h, rows, &mean, &var, s->ratios ? &state : NULL, accumulate);
+}
+
+/* Gradients of x at the steps `from` down to `to`, whose rows fill the panels: a line of weights at a time for all. */
+static void grad_inputs(const bg_train_backward *p, const scratch *w, const real *packed, int64_t from, int64_t to,
+                        int64_t first, int64_t last) {
+    const bg_train_layer *l = &p->layer;
+    const int64_t n_panels = gate_panels(l), size = input_lines(l) * LINE, skipped = l->padded * n_panels * LINE;
+    for (int64_t line = 0, done = 0; line < input_lines(l); line += done) {
+        for (int64_t t = from, at = 0; t >= to; --t) {
+            const int64_t count = bg_train_alive(l, first, last, t) - first, row = t * l->batch + first;
+            const matrix x = {(real *)p->x + row * l->inputs, l->inputs, l->inputs};
+            const matrix grad_x = {(real *)p->grad_x + row * size, size, size};
+            const factors mean = {w[0].grads, at, n_panels, packed + skipped};
+            const factors var = {w[l->v_hh ? 1 : 0].grads, at, n_panels, packed + packed_length(p) + skipped};
+            done = product_some(grad_x, count, &mean, &var, l->v_hh ? &x : NULL, 0, line);
+            at += count;
+        }
     }
 }
 
@@ -197,21 +144,32 @@ static void grad_step(const bg_train_backward *p, const scratch *w, const real *
     const bg_train_layer *l = &p->layer;
     const int64_t size = l->batch * l->padded, n_gates = bg_train_n_gates(l->cell);
     const real *h = before(l->output, l->h_0, t, size);
+    static void (*const elements[])(const bg_train_layer *, const grad_view *, int64_t, int64_t) = {
+        lstm_elements, coupled_elements, gru_elements};
     const grad_view s = {
         .grad_output = p->grad_output ? (const real *)p->grad_output + t * size : NULL,
-        .gates = (const real *)l->gates + t * n_gates * size,
+        .gates = l->gates ? (const real *)l->gates + t * n_gates * size : NULL,
         .slopes = l->slopes ? (const real *)l->slopes + t * n_gates * size : NULL,
-        .extra = (const real *)l->extra + t * size,
+        .extra = l->extra ? (const real *)l->extra + t * size : NULL,
+        .cells = l->cells ? (const real *)l->cells + t * size : NULL,
         .ratios = l->v_hh ? (const real *)l->ratios + t * n_blocks(l) * size : NULL,
         .state = is_gru(l) ? h : before(l->cells, l->c_0, t, size),
         .grad_h = p->grad_h,
         .grad_c = p->grad_c,
         .preact = w[0].grads,
         .var = w[l->v_hh ? 1 : 0].grads,
+        .shared = l->gate_scale ? (const real *)l->shared + t * l->projections * size : NULL,
+        .h = h,
+        .anchor = anchor_before(l, t),
+        .grad_anchor = p->grad_anchor,
+        .ends = w[0].ends,
+        .first = first,
+        .units = w[0].units,
         .shift = at - first,
     };
-    (l->cell == BG_TRAIN_LSTM ? lstm_elements : is_gru(l) ? gru_elements : coupled_elements)(l, &s, first, last);
-    grad_products(p, &s, packed, h, t, first, last - first);
+    mark_ends(l, w[0].ends, t, first, last);
+    (l->gate_scale ? shared_elements : elements[l->cell])(l, &s, first, last);
+    grad_product(p, &s, packed, h, first, last - first);
 }
 
 /* Packs the inputs of one step's weights behind `rows` rows of earlier ones. */
@@ -238,7 +196,7 @@ static void backward(const void *params, const void *packed, void *work, int64_t
     const bg_train_layer *l = &p->layer;
     const int64_t row_size = input_lines(l) * LINE;
     scratch w[2];
-    int64_t rows = 0;
+    int64_t rows = 0, from = l->steps - 1; /* of the chunk: rows so far, the step it began with */
     for (int side = 0; side < n_sides(l); ++side) {
         w[side] = lay_out(l, work, last - first, side);
         memset(w[side].sums_x, 0, (size_t)((char *)w[side].x - (char *)w[side].sums_x));
@@ -250,22 +208,28 @@ static void backward(const void *params, const void *packed, void *work, int64_t
             real *behind = (real *)p->grad_x + (t * l->batch + alive) * row_size;
             memset(behind, 0, sizeof(real) * (size_t)((last - alive) * row_size));
         }
-        if (!needs_weights(p)) {
+        if (needs_weights(p)) {
+            keep_inputs(p, w, t, first, count, rows);
+        }
+        rows += count;
+        if (t > 0 && rows + last - first <= w->grads.capacity) {
             continue;
         }
-        keep_inputs(p, w, t, first, count, rows);
-        rows += count;
-        if (t == 0 || rows + last - first > w->grads.capacity) {
-            add_weights(l, w, rows);
-            rows = 0;
+        if (p->grad_x) {
+            grad_inputs(p, w, packed, from, t, first, last);
         }
+        if (needs_weights(p)) {
+            add_weights(l, w, rows);
+        }
+        rows = 0;
+        from = t - 1;
     }
 }
 
 static void backward_finish(const void *params, void *const *works, int shards) {
     const bg_train_backward *p = params;
     const bg_train_layer *l = &p->layer;
-    real *sums_x[MOST_SHARDS], *sums_h[MOST_SHARDS];
+    real *sums_x[MOST_SHARDS], *sums_h[MOST_SHARDS], *units[MOST_SHARDS];
     for (int side = 0; needs_weights(p) && side < n_sides(l); ++side) {
         for (int k = 0; k < shards; ++k) {
             const int64_t sequences = l->batch * (k + 1) / shards - l->batch * k / shards;
@@ -273,9 +237,18 @@ static void backward_finish(const void *params, void *const *works, int shards) 
             sums_x[k] = w.sums_x;
             sums_h[k] = w.sums_h;
         }
-        unpack_sums(side ? p->grad_v_ih : p->grad_w_ih, side ? NULL : p->grad_bias_ih, sums_x, shards, l->inputs, l,
-                    is_gru(l) ? 2 : 0);
+        unpack_sums(side ? p->grad_v_ih : p->grad_w_ih, side || l->gate_scale ? NULL : p->grad_bias_ih, sums_x, shards,
+                    l->inputs, l, is_gru(l) ? 2 : 0);
         unpack_sums(side ? p->grad_v_hh : p->grad_w_hh, side ? NULL : p->grad_bias_hh, sums_h, shards, l->hidden, l, 0);
+    }
+    void *const to[3] = {p->grad_gate_scale, l->gate_scale ? p->grad_bias_ih : NULL, p->grad_alpha};
+    for (int kind = 0; kind < 3; ++kind) {
+        for (int k = 0; k < shards; ++k) {
+            const int64_t sequences = l->batch * (k + 1) / shards - l->batch * k / shards;
+            const unit_sums found = lay_out(l, works[k], sequences, 0).units;
+            units[k] = kind == 0 ? found.scale : kind == 1 ? found.bias : found.alpha;
+        }
+        unpack_unit_sums(to[kind], units, shards, kind == 2 ? 1 : bg_train_n_gates(l->cell), l);
     }
 }
 

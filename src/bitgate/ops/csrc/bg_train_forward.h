@@ -1,6 +1,7 @@
 /* Forward pass. A tile is R sequences by LANES units: it multiplies, activates and stores in one go, in registers.
  *
  * Accumulators: lstm i, f, g, o; coupled i, g, o; gru r, z, n of the input, n of the hidden state.
+ * Where gates share projections there is one for each projection, and the gates follow from them.
  */
 #ifndef BG_TRAIN_FORWARD_H
 #define BG_TRAIN_FORWARD_H
@@ -9,22 +10,25 @@
 
 #include <string.h>
 
+#include "bg_train_shared.h"
 #include "bg_train_vector.h"
 
 /* Keeps the gradient of the standard deviation finite where every weight of a row has settled (ops/reference.py). */
 #define SMALLEST_VARIANCE ((real)1e-12)
 
-/* Packed weights: bias (A, Hp), then for each block of LANES units (I, G, LANES) of w_ih and (H, G, LANES) of w_hh,
+/* Packed weights: bias (3 or 4, Hp), then for each block of LANES units (I, P, LANES) of w_ih, (H, P, LANES) of w_hh,
  * and the same of v_ih and v_hh. */
-INLINE int n_accumulators(int cell) { return cell == BG_TRAIN_COUPLED_LSTM ? 3 : 4; }
+INLINE int n_accumulators(const bg_train_layer *l) { return l->cell == BG_TRAIN_GRU ? 4 : l->projections; }
+
+static int n_biases(int cell) { return cell == BG_TRAIN_COUPLED_LSTM ? 3 : 4; }
 
 static int64_t block_size(const bg_train_layer *l) {
-    return (l->inputs + l->hidden) * bg_train_n_gates(l->cell) * LANES * (1 + !!l->v_hh);
+    return (l->inputs + l->hidden) * l->projections * LANES * (1 + !!l->v_hh);
 }
 
 static int64_t forward_packed_size(const void *params) {
     const bg_train_forward *p = params;
-    int64_t bias = n_accumulators(p->layer.cell) * p->layer.padded;
+    int64_t bias = n_biases(p->layer.cell) * p->layer.padded;
     return (bias + p->layer.padded / LANES * block_size(&p->layer)) * (int64_t)sizeof(real);
 }
 
@@ -43,7 +47,7 @@ static void pack_bias(const bg_train_forward *p, real *to) {
     const real *biases[2] = {p->bias_ih, p->bias_hh};
     int64_t hidden = p->layer.hidden, padded = p->layer.padded;
     int is_gru = p->layer.cell == BG_TRAIN_GRU;
-    memset(to, 0, sizeof(real) * (size_t)(n_accumulators(p->layer.cell) * padded));
+    memset(to, 0, sizeof(real) * (size_t)(n_biases(p->layer.cell) * padded));
     for (int side = 0; side < 2; ++side) {
         for (int g = 0; biases[side] && g < bg_train_n_gates(p->layer.cell); ++g) {
             real *row = to + (g + (is_gru && side == 1 && g == 2)) * padded;
@@ -57,16 +61,16 @@ static void pack_bias(const bg_train_forward *p, real *to) {
 static void forward_pack(const void *params, void *packed) {
     const bg_train_forward *p = params;
     const bg_train_layer *l = &p->layer;
-    int n_gates = bg_train_n_gates(l->cell);
+    const int P = l->projections;
     real *to = packed;
     pack_bias(p, to);
-    to += n_accumulators(l->cell) * l->padded;
+    to += n_biases(l->cell) * l->padded;
     for (int64_t unit = 0; unit < l->padded; unit += LANES) {
-        to = pack_columns(to, p->w_ih, l->inputs, n_gates, l->hidden, unit);
-        to = pack_columns(to, l->w_hh, l->hidden, n_gates, l->hidden, unit);
+        to = pack_columns(to, p->w_ih, l->inputs, P, l->hidden, unit);
+        to = pack_columns(to, l->w_hh, l->hidden, P, l->hidden, unit);
         if (l->v_hh) {
-            to = pack_columns(to, p->v_ih, l->inputs, n_gates, l->hidden, unit);
-            to = pack_columns(to, l->v_hh, l->hidden, n_gates, l->hidden, unit);
+            to = pack_columns(to, p->v_ih, l->inputs, P, l->hidden, unit);
+            to = pack_columns(to, l->v_hh, l->hidden, P, l->hidden, unit);
         }
     }
 }
@@ -82,6 +86,9 @@ typedef struct {
     real *ratios;                                /* likewise, if kept */
     real *x_squares, *h_squares;                 /* of the sequences from `first` on */
     int64_t first;
+    real *shared;                                /* this step's, if kept */
+    const unsigned char *ends;                   /* of the sequences from `first` on: whether their block ends */
+    const real *anchor;                          /* (B, Hp) */
 } step_view;
 
 /* acc += R rows of a, `stride` apart, times a packed block of N gates; its last gate adds to acc[last]. */
@@ -140,10 +147,17 @@ INLINE void lstm_end(const bg_train_layer *l, const step_view *s, int64_t row, c
     vec g = keep_gate(l, s, gates_at, 2 - is_coupled, acc[2 - is_coupled], 1);
     vec o = keep_gate(l, s, gates_at, 3 - is_coupled, acc[3 - is_coupled], 0);
     vec c = f * load(s->c + at) + i * g, squashed = vec_tanh(c);
+    vec h = o * squashed;
+    if (__builtin_expect(l->skip != BG_TRAIN_NO_SKIP, 0)) {
+        const int ends = l->skip == BG_TRAIN_BLOCK_SKIP && s->ends[row - s->first];
+        h = add_skip(l, s->unit, h, f, s->h + at, ends ? s->anchor + at : NULL);
+    }
     store(s->c + at, c);
-    store(s->output + at, o * squashed);
-    if (s->gates) {
+    store(s->output + at, h);
+    if (s->cells) {
         store(s->cells + at, c);
+    }
+    if (s->extra) {
         store(s->extra + at, squashed);
     }
 }
@@ -159,11 +173,14 @@ INLINE void gru_end(const bg_train_layer *l, const step_view *s, int64_t row, co
     }
 }
 
-INLINE void tile(const bg_train_layer *l, const step_view *s, int64_t inputs, const int R, const int cell) {
-    const int N = cell == BG_TRAIN_LSTM ? 4 : 3, A = n_accumulators(cell);
+/* N row blocks of the weights, A accumulators. */
+INLINE void tile(const bg_train_layer *l, const step_view *s, int64_t inputs, const int R, const int N, const int A,
+                 const int is_shared) {
     vec acc[MOST_ROWS][4];
     UNROLL for (int r = 0; r < R; ++r) {
-        UNROLL for (int g = 0; g < A; ++g) { acc[r][g] = load(s->bias + g * l->padded + s->unit); }
+        UNROLL for (int g = 0; g < A; ++g) {
+            acc[r][g] = is_shared ? splat(0) : load(s->bias + g * l->padded + s->unit);
+        }
     }
     multiply(acc, s->x + s->row * inputs, inputs, inputs, s->weights, R, N, N - 1);
     multiply(acc, s->h + s->row * l->padded, l->padded, l->hidden, s->weights + inputs * N * LANES, R, N, A - 1);
@@ -171,32 +188,58 @@ INLINE void tile(const bg_train_layer *l, const step_view *s, int64_t inputs, co
         add_noise(l, s, acc, R, N, A);
     }
     UNROLL for (int r = 0; r < R; ++r) {
-        if (cell == BG_TRAIN_GRU) {
-            gru_end(l, s, s->row + r, acc[r]);
+        const int64_t row = s->row + r;
+        vec preact[4], *of = acc[r];
+        if (is_shared) {
+            spread_kept(l, s->shared ? s->shared + row * N * l->padded : NULL, s->unit, acc[r], preact, N);
+            of = preact;
+        }
+        if (A != N) {
+            gru_end(l, s, row, of);
         } else {
-            lstm_end(l, s, s->row + r, acc[r], cell == BG_TRAIN_COUPLED_LSTM);
+            lstm_end(l, s, row, of, is_shared ? l->cell == BG_TRAIN_COUPLED_LSTM : N == 3);
         }
     }
 }
 
-/* Sequences [first, last) of one step, all units: one block of weights stays in the L1 cache for all sequences. */
-INLINE void step(const bg_train_forward *p, step_view *s, const real *packed, int64_t first, int64_t last,
-                 const int cell) {
+/* Sequences [first, last) of one step, all units: one block of weights stays in the cache for all sequences. */
+INLINE void step(const bg_train_forward *p, step_view *s, const real *packed, int64_t first, int64_t last, const int N,
+                 const int A, const int is_shared) {
     const bg_train_layer *l = &p->layer;
-    const int R = n_accumulators(cell) == 3 ? ROWS_OF_3 : ROWS_OF_4;
+    const int R = A < 3 ? ROWS_OF_2 : A == 3 ? ROWS_OF_3 : ROWS_OF_4;
     s->bias = packed;
-    s->weights = packed + n_accumulators(cell) * l->padded;
+    s->weights = packed + n_biases(l->cell) * l->padded;
     for (s->unit = 0; s->unit < l->padded; s->unit += LANES, s->weights += block_size(l)) {
         for (s->row = first; s->row + R <= last; s->row += R) {
-            tile(l, s, p->layer.inputs, R, cell);
+            tile(l, s, p->layer.inputs, R, N, A, is_shared);
         }
         for (; s->row + 2 <= last; s->row += 2) {
-            tile(l, s, p->layer.inputs, 2, cell);
+            tile(l, s, p->layer.inputs, 2, N, A, is_shared);
         }
         for (; s->row < last; ++s->row) {
-            tile(l, s, p->layer.inputs, 1, cell);
+            tile(l, s, p->layer.inputs, 1, N, A, is_shared);
         }
     }
+}
+
+typedef void stepper(const bg_train_forward *p, step_view *s, const real *packed, int64_t first, int64_t last);
+
+#define STEPPER(name, N, A, is_shared)                                                                             \
+    static void name(const bg_train_forward *p, step_view *s, const real *packed, int64_t first, int64_t last) {   \
+        step(p, s, packed, first, last, N, A, is_shared);                                                          \
+    }
+STEPPER(step_lstm, 4, 4, 0)
+STEPPER(step_coupled, 3, 3, 0)
+STEPPER(step_gru, 3, 4, 0)
+STEPPER(step_shared_1, 1, 1, 1)
+STEPPER(step_shared_2, 2, 2, 1)
+STEPPER(step_shared_3, 3, 3, 1)
+STEPPER(step_shared_4, 4, 4, 1)
+
+static stepper *find_stepper(const bg_train_layer *l) {
+    static stepper *const own[] = {step_lstm, step_coupled, step_gru};
+    static stepper *const shared[] = {step_shared_1, step_shared_2, step_shared_3, step_shared_4};
+    return l->gate_scale ? shared[l->projections - 1] : own[l->cell];
 }
 
 static void square(real *to, const real *from, int64_t n) {
@@ -223,7 +266,8 @@ static void zero_behind(const bg_train_layer *l, int64_t t, int64_t first, int64
     zero_rows(l->slopes, t, wide, l->batch, first, last);
     zero_rows(l->cells, t, l->padded, l->batch, first, last);
     zero_rows(l->extra, t, l->padded, l->batch, first, last);
-    zero_rows(l->ratios, t, l->padded * n_accumulators(l->cell), l->batch, first, last);
+    zero_rows(l->ratios, t, l->padded * n_accumulators(l), l->batch, first, last);
+    zero_rows(l->shared, t, l->padded * l->projections, l->batch, first, last);
 }
 
 static void write_last_h(const bg_train_forward *p, int64_t first, int64_t last) {
@@ -233,14 +277,17 @@ static void write_last_h(const bg_train_forward *p, int64_t first, int64_t last)
         t = t < l->steps ? t : l->steps;
         const real *from = t > 0 ? at_step(l->output, t - 1, l->padded, l->batch) : (const real *)l->h_0;
         memcpy((real *)p->h_n + b * l->padded, from + b * l->padded, sizeof(real) * (size_t)l->padded);
+        if (p->anchor_n) {
+            memcpy((real *)p->anchor_n + b * l->padded, last_anchor(l, b, t), sizeof(real) * (size_t)l->padded);
+        }
     }
 }
 
-/* Squares of one step's h and x. */
+/* Squares of one step's h and x, and a byte for every sequence. */
 static int64_t forward_work_size(const void *params, int64_t sequences) {
     const bg_train_layer *l = &((const bg_train_forward *)params)->layer;
     const int64_t size = l->v_hh ? sequences * (l->padded + l->inputs) : 0;
-    return (size + LINE - 1) / LINE * 64;
+    return (size + LINE - 1) / LINE * 64 + (sequences + 63) / 64 * 64;
 }
 
 static void forward_finish(const void *params, void *const *works, int shards) {
@@ -251,7 +298,9 @@ static void forward(const void *params, const void *packed, void *work, int64_t 
     const bg_train_forward *p = params;
     const bg_train_layer *l = &p->layer;
     int64_t B = l->batch, wide = bg_train_n_gates(l->cell) * l->padded, alive = last;
-    step_view s = {.c = p->c_n, .first = first, .h_squares = work};
+    stepper *const run_step = find_stepper(l);
+    unsigned char *const ends = (unsigned char *)work + forward_work_size(params, last - first) - (last - first);
+    step_view s = {.c = p->c_n, .first = first, .h_squares = work, .ends = ends};
     s.x_squares = l->v_hh ? s.h_squares + (last - first) * l->padded : NULL;
     if (p->c_n) {
         size_t bytes = sizeof(real) * (size_t)((last - first) * l->padded);
@@ -268,18 +317,15 @@ static void forward(const void *params, const void *packed, void *work, int64_t 
         s.cells = at_step(l->cells, t, l->padded, B);
         s.extra = at_step(l->extra, t, l->padded, B);
         if (l->v_hh) {
-            s.noise = (const real *)p->noise + t * B * n_accumulators(l->cell) * l->padded;
-            s.ratios = at_step(l->ratios, t, n_accumulators(l->cell) * l->padded, B);
+            s.noise = (const real *)p->noise + t * B * n_accumulators(l) * l->padded;
+            s.ratios = at_step(l->ratios, t, n_accumulators(l) * l->padded, B);
             square(s.x_squares, s.x + first * l->inputs, (alive - first) * l->inputs);
             square(s.h_squares, s.h + first * l->padded, (alive - first) * l->padded);
         }
-        if (l->cell == BG_TRAIN_LSTM) {
-            step(p, &s, packed, first, alive, BG_TRAIN_LSTM);
-        } else if (l->cell == BG_TRAIN_COUPLED_LSTM) {
-            step(p, &s, packed, first, alive, BG_TRAIN_COUPLED_LSTM);
-        } else {
-            step(p, &s, packed, first, alive, BG_TRAIN_GRU);
-        }
+        s.shared = at_step(l->shared, t, l->projections * l->padded, B);
+        s.anchor = anchor_before(l, t);
+        mark_ends(l, ends, t, first, alive);
+        run_step(p, &s, packed, first, alive);
     }
     write_last_h(p, first, last);
 }

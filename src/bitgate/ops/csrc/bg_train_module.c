@@ -9,15 +9,21 @@ typedef unsigned long long address;
 static const void *pointer(address a) { return (const void *)(uintptr_t)a; }
 
 /* (cell, T, B, I, H, Hp, levels of 4, edges of 4, lengths, w_hh, v_hh, h_0, c_0, output, gates, slopes, cells, extra,
- * ratios) */
+ * ratios, P, sharing of 4, skip, block, gate_scale, bias, alpha, position, anchor_0,
+ * shared) */
 static int read_layer(PyObject *tuple, bg_train_layer *l) {
-    long long sizes[5];
-    address e[4], a[11];
-    if (!PyArg_ParseTuple(tuple, "iLLLLL(iiii)(KKKK)KKKKKKKKKKK", &l->cell, &sizes[0], &sizes[1], &sizes[2], &sizes[3],
+    long long sizes[5], block;
+    address e[4], a[11], b[6];
+    const char *format = "iLLLLL(iiii)(KKKK)KKKKKKKKKKKi(iiii)iLKKKKKK";
+    if (!PyArg_ParseTuple(tuple, format, &l->cell, &sizes[0], &sizes[1], &sizes[2], &sizes[3],
                           &sizes[4], &l->levels[0], &l->levels[1], &l->levels[2], &l->levels[3], &e[0], &e[1], &e[2],
-                          &e[3], &a[0], &a[1], &a[2], &a[3], &a[4], &a[5], &a[6], &a[7], &a[8], &a[9], &a[10])) {
+                          &e[3], &a[0], &a[1], &a[2], &a[3], &a[4], &a[5], &a[6], &a[7], &a[8], &a[9], &a[10],
+                          &l->projections, &l->sharing[0], &l->sharing[1], &l->sharing[2], &l->sharing[3], &l->skip,
+                          &block, &b[0], &b[1], &b[2], &b[3], &b[4], &b[5])) {
         return 0;
     }
+    l->block = block, l->gate_scale = pointer(b[0]), l->bias = pointer(b[1]), l->alpha = pointer(b[2]);
+    l->position = pointer(b[3]), l->anchor_0 = pointer(b[4]), l->shared = (void *)pointer(b[5]);
     l->steps = sizes[0], l->batch = sizes[1], l->inputs = sizes[2], l->hidden = sizes[3], l->padded = sizes[4];
     for (int g = 0; g < 4; ++g) {
         l->edges[g] = pointer(e[g]);
@@ -37,10 +43,27 @@ static PyObject *run(const bg_train_pass *pass, const void *params, const bg_tra
     return status < 0 ? PyErr_NoMemory() : Py_NewRef(Py_None);
 }
 
+/* Whether gates and projections fit each other, and the skip has what it reads. */
+static int has_sound_options(const bg_train_layer *l) {
+    int n_gates = bg_train_n_gates(l->cell), is_sound = l->projections >= 1 && l->projections <= n_gates;
+    for (int g = 0; g < n_gates; ++g) {
+        is_sound = is_sound && l->sharing[g] >= 0 && l->sharing[g] < l->projections;
+    }
+    if (l->skip != BG_TRAIN_NO_SKIP) {
+        is_sound = is_sound && l->skip > 0 && l->skip <= BG_TRAIN_RAW_STEP_SKIP && l->alpha;
+    }
+    if (l->skip == BG_TRAIN_BLOCK_SKIP) {
+        is_sound = is_sound && l->block >= 1 && l->position && l->anchor_0;
+    }
+    return is_sound && (l->gate_scale || l->projections == n_gates) &&
+           (l->cell != BG_TRAIN_GRU || (!l->gate_scale && l->skip == BG_TRAIN_NO_SKIP));
+}
+
 static int check(const bg_train_layer *l, int path, int is_double) {
     int line = is_double ? 8 : 16;
     if (!bg_train_supports(path) || l->cell < BG_TRAIN_LSTM || l->cell > BG_TRAIN_GRU || l->hidden < 1 ||
-        l->padded < l->hidden || l->padded % line != 0 || l->steps < 0 || l->batch < 0 || l->inputs < 0) {
+        l->padded < l->hidden || l->padded % line != 0 || l->steps < 0 || l->batch < 0 || l->inputs < 0 ||
+        !has_sound_options(l)) {
         PyErr_SetString(PyExc_ValueError, "bitgate._train: impossible sizes, or a path this processor lacks");
         return 0;
     }
@@ -48,35 +71,38 @@ static int check(const bg_train_layer *l, int path, int is_double) {
 }
 
 PyDoc_STRVAR(forward_doc, "forward(path, is_double, threads, layer, x, w_ih, v_ih, noise, bias_ih, bias_hh,\n"
-                          "        h_n, c_n)");
+                          "        h_n, c_n, anchor_n)");
 
 static PyObject *forward(PyObject *module, PyObject *args) {
     (void)module;
     int path, is_double, threads;
     PyObject *layer;
-    address a[8];
+    address a[9];
     bg_train_forward p;
-    if (!PyArg_ParseTuple(args, "ipiO!KKKKKKKK", &path, &is_double, &threads, &PyTuple_Type, &layer, &a[0], &a[1],
-                          &a[2], &a[3], &a[4], &a[5], &a[6], &a[7]) ||
+    if (!PyArg_ParseTuple(args, "ipiO!KKKKKKKKK", &path, &is_double, &threads, &PyTuple_Type, &layer, &a[0], &a[1],
+                          &a[2], &a[3], &a[4], &a[5], &a[6], &a[7], &a[8]) ||
         !read_layer(layer, &p.layer) || !check(&p.layer, path, is_double)) {
         return NULL;
     }
+    p.anchor_n = (void *)pointer(a[8]);
     p.x = pointer(a[0]), p.w_ih = pointer(a[1]), p.v_ih = pointer(a[2]), p.noise = pointer(a[3]);
     p.bias_ih = pointer(a[4]), p.bias_hh = pointer(a[5]), p.h_n = (void *)pointer(a[6]), p.c_n = (void *)pointer(a[7]);
     return run(&bg_train_find(path, is_double)->forward, &p, &p.layer, threads);
 }
 
 PyDoc_STRVAR(backward_doc, "backward(path, is_double, threads, layer, x, w_ih, v_ih, grad_output, grad_h, grad_c, grad_x,\n"
-                           "         grad_w_ih, grad_w_hh, grad_bias_ih, grad_bias_hh, grad_v_ih, grad_v_hh)");
+                           "         grad_w_ih, grad_w_hh, grad_bias_ih, grad_bias_hh, grad_v_ih, grad_v_hh,\n"
+                           "         grad_anchor, grad_gate_scale, grad_alpha)");
 
 static PyObject *backward(PyObject *module, PyObject *args) {
     (void)module;
     int path, is_double, threads;
     PyObject *layer;
-    address a[13];
+    address a[16];
     bg_train_backward p;
-    if (!PyArg_ParseTuple(args, "ipiO!KKKKKKKKKKKKK", &path, &is_double, &threads, &PyTuple_Type, &layer, &a[0],
-                          &a[1], &a[2], &a[3], &a[4], &a[5], &a[6], &a[7], &a[8], &a[9], &a[10], &a[11], &a[12]) ||
+    if (!PyArg_ParseTuple(args, "ipiO!KKKKKKKKKKKKKKKK", &path, &is_double, &threads, &PyTuple_Type, &layer, &a[0],
+                          &a[1], &a[2], &a[3], &a[4], &a[5], &a[6], &a[7], &a[8], &a[9], &a[10], &a[11], &a[12],
+                          &a[13], &a[14], &a[15]) ||
         !read_layer(layer, &p.layer) || !check(&p.layer, path, is_double)) {
         return NULL;
     }
@@ -84,6 +110,8 @@ static PyObject *backward(PyObject *module, PyObject *args) {
     p.grad_h = (void *)pointer(a[4]), p.grad_c = (void *)pointer(a[5]), p.grad_x = (void *)pointer(a[6]);
     p.grad_w_ih = (void *)pointer(a[7]), p.grad_w_hh = (void *)pointer(a[8]);
     p.grad_bias_ih = (void *)pointer(a[9]), p.grad_bias_hh = (void *)pointer(a[10]);
+    p.grad_anchor = (void *)pointer(a[13]), p.grad_gate_scale = (void *)pointer(a[14]);
+    p.grad_alpha = (void *)pointer(a[15]);
     p.grad_v_ih = (void *)pointer(a[11]), p.grad_v_hh = (void *)pointer(a[12]);
     return run(&bg_train_find(path, is_double)->backward, &p, &p.layer, threads);
 }

@@ -8,28 +8,38 @@
 
 #include "bg_train_vector.h"
 
-/* acc (R rows of one line) += sum over k < n of a[r, k] times line k of b. */
-INLINE void multiply_lines(vec (*acc)[VECS], const real *a, int64_t row_stride, int64_t k_stride, const real *b,
-                           int64_t n, const int R) {
+/* Lines side by side in a tile: two where a line is one vector, so that each number of the other operand, which has to
+ * be spread over a vector, is used twice. */
+#define WIDE (VECS == 1 ? 2 : 1)
+
+/* acc (R rows of W lines) += sum over k < n of a[r, k] times line k of b, and of b + next. */
+INLINE void multiply_lines(vec (*acc)[WIDE * VECS], const real *a, int64_t row_stride, int64_t k_stride, const real *b,
+                           int64_t next, int64_t n, const int R, const int W) {
     for (int64_t k = 0; k < n; ++k, a += k_stride, b += LINE) {
-        vec w[VECS];
-        UNROLL for (int v = 0; v < VECS; ++v) { w[v] = load(b + v * LANES); }
+        vec w[WIDE * VECS];
+        UNROLL for (int v = 0; v < W * VECS; ++v) { w[v] = load(b + v / VECS * next + v % VECS * LANES); }
         UNROLL for (int r = 0; r < R; ++r) {
             const vec value = splat(a[r * row_stride]);
-            UNROLL for (int v = 0; v < VECS; ++v) { acc[r][v] += value * w[v]; }
+            UNROLL for (int v = 0; v < W * VECS; ++v) { acc[r][v] += value * w[v]; }
         }
     }
 }
 
-INLINE void load_lines(vec (*acc)[VECS], const real *from, int64_t stride, const int R) {
+/* R rows of W lines, `stride` and `next` apart. */
+INLINE void load_lines(vec (*acc)[WIDE * VECS], const real *from, int64_t stride, int64_t next, const int R,
+                       const int W) {
     UNROLL for (int r = 0; r < R; ++r) {
-        UNROLL for (int v = 0; v < VECS; ++v) { acc[r][v] = from ? load(from + r * stride + v * LANES) : splat(0); }
+        UNROLL for (int v = 0; v < W * VECS; ++v) {
+            acc[r][v] = from ? load(from + r * stride + v / VECS * next + v % VECS * LANES) : splat(0);
+        }
     }
 }
 
-INLINE void store_lines(vec (*acc)[VECS], real *to, int64_t stride, const int R) {
+INLINE void store_lines(vec (*acc)[WIDE * VECS], real *to, int64_t stride, int64_t next, const int R, const int W) {
     UNROLL for (int r = 0; r < R; ++r) {
-        UNROLL for (int v = 0; v < VECS; ++v) { store(to + r * stride + v * LANES, acc[r][v]); }
+        UNROLL for (int v = 0; v < W * VECS; ++v) {
+            store(to + r * stride + v / VECS * next + v % VECS * LANES, acc[r][v]);
+        }
     }
 }
 
@@ -52,69 +62,99 @@ typedef struct {
     int64_t stride, columns;
 } matrix;
 
-INLINE void multiply_panels(vec (*acc)[VECS], const factors *f, int64_t line, int64_t row, const int R) {
-    const real *packed = f->packed + line * f->n_panels * LINE * LINE;
+INLINE void multiply_panels(vec (*acc)[WIDE * VECS], const factors *f, int64_t line, int64_t row, const int R,
+                            const int W) {
+    const int64_t length = f->n_panels * LINE * LINE;
+    const real *packed = f->packed + line * length;
     for (int64_t p = 0; p < f->n_panels; ++p, packed += LINE * LINE) {
-        multiply_lines(acc, f->rows.data + (p * f->rows.capacity + f->row + row) * LINE, LINE, 1, packed, LINE, R);
+        const real *rows = f->rows.data + (p * f->rows.capacity + f->row + row) * LINE;
+        multiply_lines(acc, rows, LINE, 1, packed, length, LINE, R, W);
     }
 }
 
-/* acc *= 2 of, whose rows may end inside the line. */
-INLINE void multiply_twice(vec (*acc)[VECS], const matrix *of, int64_t line, int64_t row, const int R) {
-    const int64_t left = of->columns - line * LINE;
-    UNROLL for (int r = 0; r < R; ++r) {
-        real copy[LINE] = {0};
-        const real *from = of->data + (row + r) * of->stride + line * LINE;
-        if (left < LINE) {
-            memcpy(copy, from, sizeof(real) * (size_t)left);
-            from = copy;
+/* acc *= 2 of, whose rows may end inside a line. */
+INLINE void multiply_twice(vec (*acc)[WIDE * VECS], const matrix *of, int64_t line, int64_t row, const int R,
+                           const int W) {
+    for (int w = 0; w < W; ++w, ++line) {
+        const int64_t left = of->columns - line * LINE;
+        UNROLL for (int r = 0; r < R; ++r) {
+            real copy[LINE] = {0};
+            const real *from = of->data + (row + r) * of->stride + line * LINE;
+            if (left < LINE) {
+                memcpy(copy, from, sizeof(real) * (size_t)left);
+                from = copy;
+            }
+            UNROLL for (int v = 0; v < VECS; ++v) { acc[r][w * VECS + v] *= 2 * load(from + v * LANES); }
         }
-        UNROLL for (int v = 0; v < VECS; ++v) { acc[r][v] *= 2 * load(from + v * LANES); }
     }
 }
 
 /* With `squares`: inputs whose squares the weights in `var` were multiplied with. */
 INLINE void product_tile(matrix out, const factors *mean, const factors *var, const matrix *squares, int64_t line,
-                         int64_t row, int accumulate, const int R) {
-    vec acc[LINE_ROWS][VECS];
+                         int64_t row, int accumulate, const int R, const int W) {
+    vec acc[MOST_LINE_ROWS][WIDE * VECS];
     real *to = out.data + row * out.stride + line * LINE;
-    load_lines(acc, accumulate && !squares ? to : NULL, out.stride, R);
+    load_lines(acc, accumulate && !squares ? to : NULL, out.stride, LINE, R, W);
     if (squares) {
-        multiply_panels(acc, var, line, row, R);
-        multiply_twice(acc, squares, line, row, R);
+        multiply_panels(acc, var, line, row, R, W);
+        multiply_twice(acc, squares, line, row, R, W);
         if (accumulate) {
             UNROLL for (int r = 0; r < R; ++r) {
-                UNROLL for (int v = 0; v < VECS; ++v) { acc[r][v] += load(to + r * out.stride + v * LANES); }
+                UNROLL for (int v = 0; v < W * VECS; ++v) { acc[r][v] += load(to + r * out.stride + v * LANES); }
             }
         }
     }
-    multiply_panels(acc, mean, line, row, R);
-    store_lines(acc, to, out.stride, R);
+    multiply_panels(acc, mean, line, row, R, W);
+    store_lines(acc, to, out.stride, LINE, R, W);
 }
 
-/* out = or += mean, and if `squares` is there 2 squares (elementwise) times var; whole lines. */
-static void product(matrix out, int64_t rows, const factors *mean, const factors *var, const matrix *squares,
-                    int accumulate) {
-    for (int64_t line = 0; line * LINE < out.columns; ++line) {
-        int64_t r = 0;
-        for (; r + LINE_ROWS <= rows; r += LINE_ROWS) {
-            product_tile(out, mean, var, squares, line, r, accumulate, LINE_ROWS);
-        }
-        for (; r + 2 <= rows; r += 2) {
-            product_tile(out, mean, var, squares, line, r, accumulate, 2);
-        }
-        for (; r < rows; ++r) {
-            product_tile(out, mean, var, squares, line, r, accumulate, 1);
-        }
+/* W lines of `out` = or += mean, and if `squares` is there 2 squares (elementwise) times var. Rows that are left over
+ * go in tiles as large as possible: with few accumulators every sum would wait for the one before. */
+INLINE void product_lines(matrix out, int64_t rows, const factors *mean, const factors *var, const matrix *squares,
+                          int accumulate, int64_t line, const int W) {
+    int64_t r = 0;
+    for (; r + LINE_ROWS <= rows; r += LINE_ROWS) {
+        product_tile(out, mean, var, squares, line, r, accumulate, LINE_ROWS, W);
+    }
+    for (; LINE_ROWS > 8 && r + 8 <= rows; r += 8) {
+        product_tile(out, mean, var, squares, line, r, accumulate, 8, W);
+    }
+    for (; LINE_ROWS > 4 && r + 4 <= rows; r += 4) {
+        product_tile(out, mean, var, squares, line, r, accumulate, 4, W);
+    }
+    for (; r + 2 <= rows; r += 2) {
+        product_tile(out, mean, var, squares, line, r, accumulate, 2, W);
+    }
+    for (; r < rows; ++r) {
+        product_tile(out, mean, var, squares, line, r, accumulate, 1, W);
     }
 }
 
-/* Packs w (G H, columns) for product: for each line of columns (G Hp, LINE); from block `turn` on, cyclically. */
+/* As many lines as go side by side, from `line` on; returns how many. */
+static int product_some(matrix out, int64_t rows, const factors *mean, const factors *var, const matrix *squares,
+                        int accumulate, int64_t line) {
+    if ((line + WIDE) * LINE <= out.stride) {
+        product_lines(out, rows, mean, var, squares, accumulate, line, WIDE);
+        return WIDE;
+    }
+    product_lines(out, rows, mean, var, squares, accumulate, line, 1);
+    return 1;
+}
+
+/* All lines of it. */
+static void product(matrix out, int64_t rows, const factors *mean, const factors *var, const matrix *squares,
+                    int accumulate) {
+    for (int64_t line = 0; line * LINE < out.columns;) {
+        line += product_some(out, rows, mean, var, squares, accumulate, line);
+    }
+}
+
+/* Packs w (P H, columns) for product: for each line of columns (P Hp, LINE); from block `turn` on, cyclically. */
 static real *pack_lines(real *to, const real *w, int64_t columns, const bg_train_layer *l, int turn) {
-    const int n_gates = bg_train_n_gates(l->cell);
+    const int P = l->projections;
     for (int64_t line = 0; line < columns; line += LINE) {
-        for (int g = 0; g < n_gates; ++g) {
-            const real *block = w + (g + turn) % n_gates * l->hidden * columns;
+        for (int g = 0; g < P; ++g) {
+            const real *block = w + (g + turn) % P * l->hidden * columns;
             for (int64_t row = 0; row < l->padded; ++row) {
                 for (int64_t j = line; j < line + LINE; ++j) {
                     *to++ = row < l->hidden && j < columns ? block[row * columns + j] : 0;
@@ -143,27 +183,36 @@ static void pack_inputs(real *to, int64_t capacity, int64_t at, const real *from
     }
 }
 
+INLINE void add_outer_product(real *sums, const real *inputs, panels p, int64_t panel, int64_t rows, const int W) {
+    vec acc[LINE_ROWS][WIDE * VECS];
+    const int64_t next = LINE_ROWS * LINE, size = p.capacity * LINE;
+    load_lines(acc, sums, LINE, next, LINE_ROWS, W);
+    multiply_lines(acc, inputs, 1, LINE_ROWS, p.data + panel * size, size, rows, LINE_ROWS, W);
+    store_lines(acc, sums, LINE, next, LINE_ROWS, W);
+}
+
 /* sums (tile, panel, LINE_ROWS, LINE) += inputs^T times panels, over `rows` rows. */
 static void add_outer_products(real *sums, const real *inputs, int64_t columns, panels p, int64_t n_panels,
                                int64_t rows) {
     for (int64_t tile = 0; tile < n_tiles(columns); ++tile, inputs += p.capacity * LINE_ROWS) {
-        for (int64_t panel = 0; panel < n_panels; ++panel, sums += LINE_ROWS * LINE) {
-            vec acc[LINE_ROWS][VECS];
-            load_lines(acc, sums, LINE, LINE_ROWS);
-            multiply_lines(acc, inputs, 1, LINE_ROWS, p.data + panel * p.capacity * LINE, rows, LINE_ROWS);
-            store_lines(acc, sums, LINE, LINE_ROWS);
+        int64_t panel = 0;
+        for (; panel + WIDE <= n_panels; panel += WIDE, sums += WIDE * LINE_ROWS * LINE) {
+            add_outer_product(sums, inputs, p, panel, rows, WIDE);
+        }
+        for (; panel < n_panels; ++panel, sums += LINE_ROWS * LINE) {
+            add_outer_product(sums, inputs, p, panel, rows, 1);
         }
     }
 }
 
-/* Sum over shards of one group into w (G H, columns) and bias (G H,), either of which may be NULL. Row block g of
- * the group is block (g + turn) mod G of the weights. */
+/* Sum over shards of one group into w (P H, columns) and bias (P H,), either of which may be NULL. Row block g of
+ * the group is block (g + turn) mod P of the weights. */
 static void unpack_sums(real *w, real *bias, real *const *sums, int shards, int64_t columns, const bg_train_layer *l,
                         int turn) {
-    const int n_gates = bg_train_n_gates(l->cell);
-    const int64_t n_panels = n_gates * l->padded / LINE;
-    for (int64_t row = 0; row < n_gates * l->hidden; ++row) {
-        const int64_t g = row / l->hidden, to = (g + turn) % n_gates * l->hidden + row % l->hidden;
+    const int P = l->projections;
+    const int64_t n_panels = P * l->padded / LINE;
+    for (int64_t row = 0; row < P * l->hidden; ++row) {
+        const int64_t g = row / l->hidden, to = (g + turn) % P * l->hidden + row % l->hidden;
         const int64_t at = g * l->padded + row % l->hidden;
         for (int64_t k = 0; k <= columns; ++k) {
             const int64_t tile = k / LINE_ROWS * n_panels + at / LINE;

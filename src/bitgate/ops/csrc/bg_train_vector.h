@@ -30,14 +30,17 @@ typedef bits_integer bits_vec __attribute__((vector_size(BG_BYTES)));
 #define LINE ((int)(64 / sizeof(real)))
 #define VECS (64 / BG_BYTES)
 
-/* Rows of a tile that fill the registers: beside one vector each of 3 or 4 gates; beside one line. */
+/* Rows of a tile that fill the registers: beside one vector each of at most 2, of 3 or of 4 gates; beside one line. */
 #if BG_BYTES == 64
-enum { ROWS_OF_3 = 8, ROWS_OF_4 = 6, MOST_ROWS = 8, LINE_ROWS = 12 };
+enum { ROWS_OF_2 = 8, ROWS_OF_3 = 8, ROWS_OF_4 = 6, MOST_ROWS = 8, LINE_ROWS = 12 };
 #elif BG_BYTES == 32
-enum { ROWS_OF_3 = 4, ROWS_OF_4 = 3, MOST_ROWS = 4, LINE_ROWS = 6 };
+enum { ROWS_OF_2 = 6, ROWS_OF_3 = 4, ROWS_OF_4 = 3, MOST_ROWS = 6, LINE_ROWS = 6 };
 #else
-enum { ROWS_OF_3 = 4, ROWS_OF_4 = 3, MOST_ROWS = 4, LINE_ROWS = 2 };
+enum { ROWS_OF_2 = 4, ROWS_OF_3 = 4, ROWS_OF_4 = 3, MOST_ROWS = 4, LINE_ROWS = 2 };
 #endif
+
+/* Tiles of 8 rows are compiled everywhere, if only run where LINE_ROWS is larger. */
+enum { MOST_LINE_ROWS = LINE_ROWS > 8 ? LINE_ROWS : 8 };
 
 INLINE vec load(const real *from) { return *(const loose_vec *)from; }
 INLINE void store(real *to, vec value) { *(loose_vec *)to = value; }

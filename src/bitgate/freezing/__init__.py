@@ -1,0 +1,6 @@
+"""Freezing: from a torch model to the integers of docs/arithmetic.md. The only package that knows both sides."""
+
+from bitgate.freezing.integers import integer_levels
+from bitgate.freezing.model import DEFAULT_INPUT_RANGE, as_sequences, freeze
+
+__all__ = ["DEFAULT_INPUT_RANGE", "as_sequences", "freeze", "integer_levels"]
