@@ -9,10 +9,9 @@ from torch import Tensor
 from bitgate.ops import native_backward, native_kernel
 from bitgate.ops.expand import expand
 from bitgate.ops.native_kernel import encode_skip
-from bitgate.ops.native_op import recurrent_layer
 from bitgate.ops.problem import LayerParameters, LoopResult, Matrix, Moments, Recurrence, next_position
 
-__all__ = ["native_backward", "refusal", "run"]
+__all__ = ["refusal", "run"]
 
 
 def refusal(recurrence: Recurrence, params: LayerParameters) -> str | None:
@@ -57,7 +56,7 @@ def run(
     keep = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
     sharing, skip = list(recurrence.sharing or ()), encode_skip(recurrence.skip)
     bits = recurrence.state_bits or 0
-    output, h_n, c_n, anchor_n, *_ = recurrent_layer(
+    output, h_n, c_n, anchor_n, *_ = native_backward.layer(
         *tensors, noise, position, lengths, recurrence.cell, list(recurrence.gates), sharing, skip, bits, keep
     )
     return LoopResult(

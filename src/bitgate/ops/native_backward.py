@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bitgate.ops.direct import directly
 from bitgate.ops.native_kernel import Call, decode, padded_size
-from bitgate.ops.native_op import contiguous, named, pad, read_arrays, recurrent_layer, unpad
+from bitgate.ops.native_op import contiguous, named, pad, read_arrays, recurrent_layer, run_layer, unpad
 from bitgate.ops.problem import Recurrence
 
 Gradients = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
@@ -25,8 +26,7 @@ def _shapes(kind: Recurrence, inputs: int, hidden: int) -> list[tuple[int, ...]]
     return [*matrices, (gate_rows,), (gate_rows,), *matrices, (gate_rows,), (hidden,)]
 
 
-@torch.library.custom_op("bitgate::recurrent_layer_backward", mutates_args=(), device_types="cpu")
-def recurrent_layer_backward(
+def _run_backward(
     grad_output: Tensor | None,
     grad_h: Tensor | None,
     grad_c: Tensor | None,
@@ -93,6 +93,11 @@ def recurrent_layer_backward(
     return tuple(x.new_empty(0) if value is None else value for value in found)  # type: ignore[return-value]
 
 
+recurrent_layer_backward = torch.library.custom_op(
+    "bitgate::recurrent_layer_backward", _run_backward, mutates_args=(), device_types="cpu"
+)
+
+
 @recurrent_layer_backward.register_fake
 def _(
     grad_output: Tensor | None,
@@ -132,6 +137,9 @@ def _(
     return x.new_empty(x.shape) if needs[0] else none(0), *starts[:2], *params, starts[2]  # type: ignore[return-value]
 
 
+_run_directly = directly(recurrent_layer_backward, _run_backward)
+
+
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
     x, h, c, w_ih, w_hh, bias, _, v_ih, v_hh, gate_scale, alpha, anchor, _, position, lengths, *options, _ = inputs
     outputs, _, _, _, *saved = output
@@ -143,8 +151,13 @@ def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]
 
 def _backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
     needs = [bool(need) for need in ctx.needs_input_grad[:12]]
-    found = recurrent_layer_backward(*grads[:4], *ctx.saved_tensors, *ctx.options, needs)
+    # The operator refuses a second derivative, which autograd asks for by leaving gradients on.
+    run = recurrent_layer_backward if torch.is_grad_enabled() else _run_directly
+    found = run(*grads[:4], *ctx.saved_tensors, *ctx.options, needs)
     return *(grad if need else None for grad, need in zip(found, needs, strict=True)), *[None] * 9
 
 
 recurrent_layer.register_autograd(_backward, setup_context=_setup_context)
+
+layer = directly(recurrent_layer, run_layer, _setup_context, _backward)
+"""``bitgate::recurrent_layer`` by the shortest way; all arguments by position."""

@@ -111,8 +111,7 @@ def check_random(v_ih: Tensor | None, v_hh: Tensor | None, noise: Tensor | None)
         raise ArgumentError("v_ih, v_hh, noise: give all three (lr-trick) or none")
 
 
-@torch.library.custom_op("bitgate::recurrent_layer", mutates_args=(), device_types="cpu")
-def recurrent_layer(
+def run_layer(
     x: Tensor,
     h: Tensor,
     c: Tensor | None,
@@ -160,6 +159,9 @@ def recurrent_layer(
     )
     h_n, c_n, anchor_n = (x.new_empty(0) if value is None else unpad(value, H) for value in last)
     return unpad(output, H), h_n, c_n, anchor_n, *saved
+
+
+recurrent_layer = torch.library.custom_op("bitgate::recurrent_layer", run_layer, mutates_args=(), device_types="cpu")
 
 
 @recurrent_layer.register_fake

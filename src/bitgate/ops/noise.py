@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from bitgate.ops import native_kernel
+from bitgate.ops.direct import directly
 
 
 def draw_seed(generator: torch.Generator | None = None) -> Tensor:
@@ -21,18 +22,23 @@ def draw_seed(generator: torch.Generator | None = None) -> Tensor:
 def normal_noise(like: Tensor, shape: Sequence[int], *, generator: torch.Generator | None = None) -> Tensor:
     """Standard normal noise of the type and device of ``like``."""
     # Detached: the operator would connect its result to what it only takes type and device from.
-    return noise(like.detach(), list(shape), draw_seed(generator), True)
+    return _draw_directly(like.detach(), list(shape), draw_seed(generator), True)
 
 
-@torch.library.custom_op("bitgate::noise", mutates_args=())
-def noise(like: Tensor, shape: Sequence[int], seed: Tensor, is_normal: bool) -> Tensor:
+def _draw(like: Tensor, shape: Sequence[int], seed: Tensor, is_normal: bool) -> Tensor:
     """Standard normal or standard exponential noise of the type and device of ``like``, fixed by the seed."""
     return fill(like.new_empty(tuple(shape)), seed, is_normal=is_normal)
+
+
+noise = torch.library.custom_op("bitgate::noise", _draw, mutates_args=())
 
 
 @noise.register_fake
 def _(like: Tensor, shape: Sequence[int], seed: Tensor, is_normal: bool) -> Tensor:
     return like.new_empty(tuple(shape))
+
+
+_draw_directly = directly(noise, _draw)
 
 
 def fill(found: Tensor, seed: Tensor, *, is_normal: bool) -> Tensor:

@@ -1,0 +1,134 @@
+"""What operators that make discrete weights share: scales of blocks of rows, and the backward pass.
+
+With ``log_scale`` ``(G,)`` the rows form G equal blocks, whose weights are multiplied by ``exp(log_scale)``. A C kernel
+computes float32 and float64 on the CPU, torch everything else.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bitgate.errors import ShapeError
+from bitgate.ops import native_kernel
+from bitgate.ops.direct import directly
+
+MOST_LEVELS = 256  # BG_TRAIN_MAX_LEVELS in csrc/bg_train.h
+
+
+def check_log_scale(log_scale: Tensor | None, weights_shape: Sequence[int], like: Tensor) -> None:
+    """Refuses scales that do not fit the weights.
+
+    Raises:
+        ShapeError: not a vector whose length divides the number of rows, or another type or device.
+    """
+    if log_scale is None:
+        return
+    rows = weights_shape[0] if weights_shape else 1
+    is_sound = log_scale.dim() == 1 and len(log_scale) > 0 and rows % len(log_scale) == 0
+    if not is_sound or (log_scale.dtype, log_scale.device) != (like.dtype, like.device):
+        raise ShapeError(
+            f"log_scale: expected {like.dtype}, one value for each of some equal blocks of {rows} rows, "
+            f"got {log_scale.dtype} of shape {tuple(log_scale.shape)}"
+        )
+
+
+def multiply_blocks(value: Tensor, scale: Tensor | None) -> Tensor:
+    """Multiplies G equal blocks of rows ``(rows, ...)`` by one factor ``(G,)`` each; nothing by None."""
+    if scale is None:
+        return value
+    return (value.reshape(len(scale), -1) * scale.unsqueeze(1)).view(value.shape)
+
+
+def run_kernel(
+    source: Tensor,
+    noise: Tensor | None,
+    weights: Tensor,
+    slopes: Tensor,
+    levels: Sequence[float],
+    log_scale: Tensor | None,
+    temperature: float = 1.0,
+    straight_through: bool = True,
+) -> None:
+    """Fills ``weights``, and ``slopes`` unless it is empty, in C: from contiguous logits and noise, or from latents."""
+    values, scale = _values(tuple(levels), weights.dtype), None if log_scale is None else log_scale.exp()
+    native_kernel.extension.discrete_forward(
+        *native_kernel.options(weights.dtype),
+        *(len(levels), weights.numel(), 1 if scale is None else len(scale), temperature, straight_through),
+        source.data_ptr(),
+        *(0 if array is None else array.data_ptr() for array in (noise, values, scale)),
+        weights.data_ptr(),
+        slopes.data_ptr(),
+    )
+
+
+@cache
+def _values(levels: tuple[float, ...], dtype: torch.dtype) -> Tensor:
+    return torch.tensor(levels, dtype=dtype)
+
+
+def _backward(
+    grad: Tensor, weights: Tensor | None, slopes: Tensor, log_scale: Tensor | None, needs: Sequence[bool]
+) -> tuple[Tensor, Tensor]:
+    """Gradients of logits or latents, and of the logarithms of scales; of no elements where not needed.
+
+    Args:
+        grad: of the weights.
+        weights: scales multiplied in; None if there are no scales.
+        slopes: ``(K, ...)`` or like the weights, d weight / d logit or latent, scales left out.
+        log_scale: ``(G,)`` or None.
+        needs: which of the two gradients.
+    """
+    grad, scale = grad.contiguous(), None if log_scale is None else log_scale.exp()
+    if not native_kernel.runs_on(grad):
+        from_grad = slopes * multiply_blocks(grad, scale) if needs[0] else grad.new_empty(0)
+        if log_scale is None or weights is None or not needs[1]:
+            return from_grad, grad.new_empty(0)
+        return from_grad, (grad * weights).reshape(len(log_scale), -1).sum(dim=1)
+    source = torch.empty_like(slopes) if needs[0] else None
+    scales = torch.empty_like(log_scale) if log_scale is not None and needs[1] else None
+    arrays = (scale, weights, slopes, grad, source, scales)
+    native_kernel.extension.discrete_backward(
+        *native_kernel.options(grad.dtype),
+        slopes.shape[0] if slopes.dim() > grad.dim() else 1,
+        grad.numel(),
+        1 if scale is None else len(scale),
+        *(0 if array is None else array.data_ptr() for array in arrays),
+    )
+    return tuple(grad.new_empty(0) if found is None else found for found in (source, scales))  # type: ignore[return-value]
+
+
+discrete_backward = torch.library.custom_op("bitgate::discrete_backward", _backward, mutates_args=())
+"""``bitgate::discrete_backward``; there is no second derivative."""
+
+
+@discrete_backward.register_fake
+def _(
+    grad: Tensor, weights: Tensor | None, slopes: Tensor, log_scale: Tensor | None, needs: Sequence[bool]
+) -> tuple[Tensor, Tensor]:
+    none = grad.new_empty
+    scales = none(0) if log_scale is None or not needs[1] else torch.empty_like(log_scale)
+    return slopes.new_empty(slopes.shape) if needs[0] else none(0), scales
+
+
+_run_backward = directly(discrete_backward, _backward)
+
+
+def save(ctx: Any, weights: Tensor, slopes: Tensor, log_scale: Tensor | None) -> None:
+    """Keeps what ``gradients`` reads."""
+    ctx.save_for_backward(slopes, *(() if log_scale is None else (weights, log_scale)))
+    ctx.mark_non_differentiable(slopes)
+    ctx.set_materialize_grads(False)
+
+
+def gradients(ctx: Any, grad: Tensor | None, needs: Sequence[bool]) -> tuple[Tensor | None, Tensor | None]:
+    """Gradients of what the weights came from, and of ``log_scale``; None where not needed."""
+    if grad is None:
+        return None, None
+    slopes, *rest = ctx.saved_tensors
+    weights, log_scale = rest or (None, None)
+    found = _run_backward(grad, weights, slopes, log_scale, list(needs))
+    first, second = (value if need else None for value, need in zip(found, needs, strict=True))
+    return first, second
