@@ -217,19 +217,14 @@ class RecurrentModule(nn.Module, ABC):
         return logit.sigmoid() if self.skip_per_unit else logit.sigmoid().squeeze(0)
 
     def _layer_parameters(self, suffix: str) -> LayerParameters:
-        scale = self.scale(suffix)
-        rows = None if scale is None else scale.repeat_interleave(self.hidden_size).unsqueeze(1)
-        w_ih = draw(getattr(self, "weight_ih" + suffix), rows, training=self.training)
-        w_hh = draw(getattr(self, "weight_hh" + suffix), rows, training=self.training)
+        log_scale: Tensor | None = getattr(self, "log_scale" + suffix, None)
+        w_ih = draw(getattr(self, "weight_ih" + suffix), log_scale, training=self.training)
+        w_hh = draw(getattr(self, "weight_hh" + suffix), log_scale, training=self.training)
         biases = [getattr(self, name + suffix) for name in self._bias_names()]
         w_hr = None
         if self.proj_size:
-            log_scale = getattr(self, "log_scale_hr" + suffix, None)
-            w_hr = draw(
-                getattr(self, "weight_hr" + suffix),
-                None if log_scale is None else log_scale.exp(),
-                training=self.training,
-            )
+            log_scale_hr: Tensor | None = getattr(self, "log_scale_hr" + suffix, None)
+            w_hr = draw(getattr(self, "weight_hr" + suffix), log_scale_hr, training=self.training)
         bias_ih, bias_hh = (*biases, None, None)[:2]
         gate_scale: Tensor | None = getattr(self, "gate_scale" + suffix, None)
         return LayerParameters(w_ih, w_hh, bias_ih, bias_hh, w_hr, gate_scale, self.alpha(suffix))

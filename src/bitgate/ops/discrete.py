@@ -60,7 +60,7 @@ def run_kernel(
         source.data_ptr(),
         *(0 if array is None else array.data_ptr() for array in (noise, values, scale)),
         weights.data_ptr(),
-        slopes.data_ptr(),
+        slopes.data_ptr() if slopes.numel() else 0,
     )
 
 
