@@ -102,7 +102,7 @@ def make_step(shape: Shape, column: str) -> Callable[[], None]:
     else:
         weights, gates, _ = choice
         layers = nn.ModuleList(bitgate.nn.LSTM(a, b, coupled=True, weights=weights, gates=gates) for a, b in sizes)
-    optimizer = torch.optim.Adam(layers.parameters(), lr=1e-3)
+    optimizer = torch.optim.Adam(layers.parameters(), lr=1e-3, fused=True)
     x = torch.randn(shape.steps, shape.batch, shape.features)
 
     def step() -> None:

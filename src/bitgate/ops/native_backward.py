@@ -72,19 +72,21 @@ def _run_backward(
         name: x.new_empty(shape) if need else None
         for name, shape, need in zip(_PARAMETERS, shapes, needs[3:11], strict=True)
     }
-    to = [call.address(f"grad_{n}", params[n], *shape) for n, shape in zip(_PARAMETERS, shapes, strict=True)]
+    to = call.addresses(*((f"grad_{n}", params[n], shape) for n, shape in zip(_PARAMETERS, shapes, strict=True)))
     arrays = read_arrays(H, w_hh, v_hh, h, c, gate_scale, bias, alpha, anchor, position, lengths)
     call.backward(
         call.layer(arrays, named(pad(output, Hp), (gates, slopes, cells, extra, ratios, shared))),
-        call.address("x", x, T, B, call.inputs),
-        call.address("w_ih", w_ih.contiguous(), call.rows, call.inputs),
-        call.address("v_ih", contiguous(v_ih), call.rows, call.inputs),
-        call.address("grad_output", None if grad_output is None else pad(grad_output, Hp), T, B, Hp),
-        call.address("grad_h", d_h, B, Hp),
-        call.address("grad_c", d_c, B, Hp),
-        call.address("grad_x", d_x, T, B, padded_size(call.inputs, x.dtype)),
+        *call.addresses(
+            ("x", x, (T, B, call.inputs)),
+            ("w_ih", w_ih.contiguous(), (call.rows, call.inputs)),
+            ("v_ih", contiguous(v_ih), (call.rows, call.inputs)),
+            ("grad_output", None if grad_output is None else pad(grad_output, Hp), (T, B, Hp)),
+            ("grad_h", d_h, (B, Hp)),
+            ("grad_c", d_c, (B, Hp)),
+            ("grad_x", d_x, (T, B, padded_size(call.inputs, x.dtype))),
+        ),
         *to[:6],
-        call.address("grad_anchor", d_anchor, B, Hp),
+        *call.addresses(("grad_anchor", d_anchor, (B, Hp))),
         *to[6:],
     )
     d_x = None if d_x is None else unpad(d_x, call.inputs)

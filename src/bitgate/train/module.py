@@ -153,7 +153,7 @@ def make_optimizer(model: nn.Module, config: FitConfig) -> OptimizerLRScheduler:
     groups: list[dict[str, Any]] = [{"params": others}]
     if scales:
         groups.append({"params": scales, "lr": config.scale_learning_rate})
-    optimizer = torch.optim.Adam(groups, lr=rate)
+    optimizer = torch.optim.Adam(groups, lr=rate, fused=True)
     if config.learning_rate_schedule == "constant":
         return {"optimizer": optimizer}
     decay = Schedule("cosine", 1.0, 0.01)
