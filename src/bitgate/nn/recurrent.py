@@ -268,7 +268,9 @@ class RecurrentModule(nn.Module, ABC):
         return StackResult.of(sequences, data, results)
 
     def _check_dtype(self, x: Tensor) -> None:
-        own = next(itertools.chain(self.parameters(), self.buffers())).dtype
+        # Most layers have a parameter of their own; the walk over all of them costs as much as a small operation.
+        first = next(iter(self._parameters.values()), None)
+        own = (next(itertools.chain(self.parameters(), self.buffers())) if first is None else first).dtype
         if x.dtype != own and not torch.is_autocast_enabled(x.device.type):
             raise ShapeError(f"input: expected {own} like the parameters, got {x.dtype}; convert either with .to()")
 

@@ -42,7 +42,7 @@ def directly(
     function = None if backward is None else _function(run, setup_context, backward)
 
     def call(*arguments: Any) -> Any:
-        if torch.compiler.is_compiling() or not is_plain(arguments):
+        if not is_plain(arguments):
             return operator(*arguments)
         if function is not None and torch.is_grad_enabled():
             return function.apply(*arguments)

@@ -27,8 +27,8 @@ def check_log_scale(log_scale: Tensor | None, weights_shape: Sequence[int], like
     if log_scale is None:
         return
     rows = weights_shape[0] if weights_shape else 1
-    is_sound = log_scale.dim() == 1 and len(log_scale) > 0 and rows % len(log_scale) == 0
-    if not is_sound or (log_scale.dtype, log_scale.device) != (like.dtype, like.device):
+    is_sound = log_scale.dim() == 1 and log_scale.shape[0] > 0 and rows % log_scale.shape[0] == 0
+    if not is_sound or log_scale.dtype != like.dtype or log_scale.device != like.device:
         raise ShapeError(
             f"log_scale: expected {like.dtype}, one value for each of some equal blocks of {rows} rows, "
             f"got {log_scale.dtype} of shape {tuple(log_scale.shape)}"
@@ -53,12 +53,18 @@ def run_kernel(
     straight_through: bool = True,
 ) -> None:
     """Fills ``weights``, and ``slopes`` unless it is empty, in C: from contiguous logits and noise, or from latents."""
-    values, scale = _values(tuple(levels), weights.dtype), None if log_scale is None else log_scale.exp()
+    scale = None if log_scale is None else log_scale.exp()
     native_kernel.extension.discrete_forward(
         *native_kernel.options(weights.dtype),
-        *(len(levels), weights.numel(), 1 if scale is None else len(scale), temperature, straight_through),
+        len(levels),
+        weights.numel(),
+        1 if scale is None else scale.shape[0],
+        temperature,
+        straight_through,
         source.data_ptr(),
-        *(0 if array is None else array.data_ptr() for array in (noise, values, scale)),
+        0 if noise is None else noise.data_ptr(),
+        _values(tuple(levels), weights.dtype).data_ptr(),
+        0 if scale is None else scale.data_ptr(),
         weights.data_ptr(),
         slopes.data_ptr() if slopes.numel() else 0,
     )
@@ -89,15 +95,20 @@ def _backward(
         return from_grad, (grad * weights).reshape(len(log_scale), -1).sum(dim=1)
     source = torch.empty_like(slopes) if needs[0] else None
     scales = torch.empty_like(log_scale) if log_scale is not None and needs[1] else None
-    arrays = (scale, weights, slopes, grad, source, scales)
     native_kernel.extension.discrete_backward(
         *native_kernel.options(grad.dtype),
         slopes.shape[0] if slopes.dim() > grad.dim() else 1,
         grad.numel(),
-        1 if scale is None else len(scale),
-        *(0 if array is None else array.data_ptr() for array in arrays),
+        1 if scale is None else scale.shape[0],
+        0 if scale is None else scale.data_ptr(),
+        0 if weights is None else weights.data_ptr(),
+        slopes.data_ptr(),
+        grad.data_ptr(),
+        0 if source is None else source.data_ptr(),
+        0 if scales is None else scales.data_ptr(),
     )
-    return tuple(grad.new_empty(0) if found is None else found for found in (source, scales))  # type: ignore[return-value]
+    none = grad.new_empty(0) if source is None or scales is None else grad
+    return none if source is None else source, none if scales is None else scales
 
 
 discrete_backward = torch.library.custom_op("bitgate::discrete_backward", _backward, mutates_args=())
@@ -130,5 +141,4 @@ def gradients(ctx: Any, grad: Tensor | None, needs: Sequence[bool]) -> tuple[Ten
     slopes, *rest = ctx.saved_tensors
     weights, log_scale = rest or (None, None)
     found = _run_backward(grad, weights, slopes, log_scale, list(needs))
-    first, second = (value if need else None for value, need in zip(found, needs, strict=True))
-    return first, second
+    return found[0] if needs[0] else None, found[1] if needs[1] else None
