@@ -21,7 +21,7 @@ def is_plain(arguments: Iterable[Any]) -> bool:
         and {*map(type, arguments)} <= _PLAIN
         and torch._C._len_torch_dispatch_stack() == 0
         and not torch._C._are_functorch_transforms_active()
-        and not torch.jit.is_tracing()
+        and torch._C._get_tracing_state() is None
     )
 
 

@@ -51,12 +51,12 @@ def run(
     (w_ih, v_ih), (w_hh, v_hh) = _parts(params.w_ih), _parts(params.w_hh)
     alpha = params.skip_scale
     given = [x, h, c, w_ih, w_hh, params.bias_ih, params.bias_hh, v_ih, v_hh, params.gate_scale, alpha, anchor, noise]
-    if any([t is not None and t.dtype == torch.bfloat16 for t in given]):
+    if any(t is not None and t.dtype == torch.bfloat16 for t in given):
         given = [None if t is None else t.float() for t in given]
     if given[10] is not None:
         given[10] = given[10].expand(h.shape[1])
     *tensors, noise = given
-    keep = torch.is_grad_enabled() and any([t is not None and t.requires_grad for t in tensors])
+    keep = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
     sharing, skip = list(recurrence.sharing or ()), encode_skip(recurrence.skip)
     bits = recurrence.state_bits or 0
     output, h_n, c_n, anchor_n, *_ = native_backward.layer(

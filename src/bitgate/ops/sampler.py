@@ -50,9 +50,7 @@ def _draw(
         weights, slopes = draw_by_torch(logits, noise, levels, temperature, straight_through, keep)
         return multiply_blocks(weights, None if log_scale is None else log_scale.exp()), slopes
     weights, slopes = logits.new_empty(logits.shape[1:]), logits.new_empty(logits.shape if keep else (0,))
-    discrete.run_kernel(
-        logits, noise.contiguous(), weights, slopes, levels, log_scale, temperature, straight_through
-    )
+    discrete.run_kernel(logits, noise.contiguous(), weights, slopes, levels, log_scale, temperature, straight_through)
     return weights, slopes
 
 
