@@ -26,7 +26,7 @@ from bitgate.nn.matrix import (
 from bitgate.nn.sequence import normalize
 from bitgate.nn.skip import check_skip_scale, describe_skip, initial_skip_logit, resolve_skip
 from bitgate.nn.states import StackResult, initial_block, initial_states
-from bitgate.ops import LayerParameters, LoopResult, Recurrence, recurrent
+from bitgate.ops import LayerParameters, LoopResult, Matrix, Recurrence, recurrent
 from bitgate.weights import WeightDistribution, Weights, resolve_weights
 
 
@@ -218,13 +218,13 @@ class RecurrentModule(nn.Module, ABC):
 
     def _layer_parameters(self, suffix: str) -> LayerParameters:
         log_scale: Tensor | None = getattr(self, "log_scale" + suffix, None)
-        w_ih = draw(getattr(self, "weight_ih" + suffix), log_scale, training=self.training)
-        w_hh = draw(getattr(self, "weight_hh" + suffix), log_scale, training=self.training)
+        matrices = [getattr(self, name + suffix) for name in ("weight_ih", "weight_hh")]
+        w_ih, w_hh = draw(matrices, log_scale, training=self.training)
         biases = [getattr(self, name + suffix) for name in self._bias_names()]
-        w_hr = None
+        w_hr: Matrix | None = None
         if self.proj_size:
             log_scale_hr: Tensor | None = getattr(self, "log_scale_hr" + suffix, None)
-            w_hr = draw(getattr(self, "weight_hr" + suffix), log_scale_hr, training=self.training)
+            (w_hr,) = draw([getattr(self, "weight_hr" + suffix)], log_scale_hr, training=self.training)
         bias_ih, bias_hh = (*biases, None, None)[:2]
         gate_scale: Tensor | None = getattr(self, "gate_scale" + suffix, None)
         return LayerParameters(w_ih, w_hh, bias_ih, bias_hh, w_hr, gate_scale, self.alpha(suffix))

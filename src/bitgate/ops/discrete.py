@@ -4,7 +4,7 @@ With ``log_scale`` ``(G,)`` the rows form G equal blocks, whose weights are mult
 computes float32 and float64 on the CPU, torch everything else.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -142,3 +142,46 @@ def gradients(ctx: Any, grad: Tensor | None, needs: Sequence[bool]) -> tuple[Ten
     weights, log_scale = rest or (None, None)
     found = _run_backward(grad, weights, slopes, log_scale, list(needs))
     return found[0] if needs[0] else None, found[1] if needs[1] else None
+
+
+def needs_gradient(source: Tensor) -> bool:
+    """Whether the slopes of what is made of ``source`` will be read."""
+    return torch.is_grad_enabled() and source.requires_grad
+
+
+Make = Callable[[int, Tensor], tuple[Tensor, Tensor]]
+"""Weights and slopes of the matrix of this number, from its logits or latents."""
+
+
+def make_together(make: Make, sources: Sequence[Tensor], log_scale: Tensor | None) -> list[Tensor]:
+    """Weights of several matrices with the same scales in one step of autograd; for arguments that ``is_plain``."""
+    return list(_Together.apply(make, log_scale, *sources))  # type: ignore[no-untyped-call]
+
+
+class _Together(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, make: Make, log_scale: Tensor | None, *sources: Tensor) -> tuple[Tensor, ...]:
+        made = [make(k, source) for k, source in enumerate(sources)]
+        weights, slopes = zip(*made, strict=True)
+        ctx.save_for_backward(log_scale, *slopes, *(() if log_scale is None else weights))
+        ctx.set_materialize_grads(False)
+        return weights
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        n, (log_scale, *saved) = len(grads), ctx.saved_tensors
+        weights = saved[n:] or [None] * n
+        _, scale_needed, *needed = ctx.needs_input_grad
+        total: Tensor | None = None
+        found: list[Tensor | None] = []
+        for k, grad in enumerate(grads):
+            needs = [needed[k], scale_needed]
+            if grad is None:
+                found.append(None)
+                continue
+            from_source, from_scale = _run_backward(grad, weights[k], saved[k], log_scale, needs)
+            found.append(from_source if needed[k] else None)
+            if scale_needed:
+                total = from_scale if total is None else total + from_scale
+        return None, total, *found

@@ -15,8 +15,13 @@ from bitgate.ops.direct import directly
 
 def draw_seed(generator: torch.Generator | None = None) -> Tensor:
     """A seed, int64 on the CPU, from torch's global generator or another one."""
+    return draw_seeds((), generator)
+
+
+def draw_seeds(shape: tuple[int, ...], generator: torch.Generator | None = None) -> Tensor:
+    """As many seeds, the same as one by one."""
     device = None if generator is None else generator.device
-    return torch.randint(2**63 - 1, (), generator=generator, device=device).cpu()
+    return torch.randint(2**63 - 1, shape, generator=generator, device=device).cpu()
 
 
 def normal_noise(like: Tensor, shape: Sequence[int], *, generator: torch.Generator | None = None) -> Tensor:
@@ -41,7 +46,7 @@ def _(like: Tensor, shape: Sequence[int], seed: Tensor, is_normal: bool) -> Tens
 _draw_directly = directly(noise, _draw)
 
 
-def fill(found: Tensor, seed: Tensor, *, is_normal: bool) -> Tensor:
+def fill(found: Tensor, seed: Tensor | int, *, is_normal: bool) -> Tensor:
     """Fills a contiguous array with noise and returns it."""
     number = int(seed)
     if native_kernel.runs_on(found):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from bitgate.ops import discrete, native_kernel
-from bitgate.ops.direct import directly
+from bitgate.ops.direct import directly, is_plain
 from bitgate.ops.discrete import MOST_LEVELS, check_log_scale, multiply_blocks
 
 
@@ -68,3 +68,11 @@ rounded_weights.register_autograd(_backward, setup_context=_setup_context)
 
 round_latent = directly(rounded_weights, _round, _setup_context, _backward)
 """The operator's function, by the shortest way; all arguments by position."""
+
+
+def round_together(latents: Sequence[Tensor], levels: Sequence[float], log_scale: Tensor | None) -> list[Tensor]:
+    """Several matrices with the same scales, rounded; see ``draw_together``."""
+    if is_plain((*latents, log_scale)):
+        keep = [discrete.needs_gradient(each) for each in latents]
+        return discrete.make_together(lambda k, each: _round(each, levels, keep[k], log_scale), latents, log_scale)
+    return [rounded_weights(each, list(levels), discrete.needs_gradient(each), log_scale)[0] for each in latents]

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from bitgate.errors import ArgumentError, ShapeError
 from bitgate.ops import discrete, native_kernel
-from bitgate.ops.direct import directly
+from bitgate.ops.direct import directly, is_plain
 from bitgate.ops.discrete import MOST_LEVELS, check_log_scale, multiply_blocks
-from bitgate.ops.noise import fill
+from bitgate.ops.noise import draw_seed, draw_seeds, fill
 
 
 def _draw(
@@ -40,6 +40,19 @@ def _draw(
         keep: whether to compute the slopes, ``(K, ...)``, of the weights without scale.
         log_scale: ``(G,)``: the weights of G equal blocks of rows are multiplied by its exponentials; None: by 1.
     """
+    return _draw_from(logits, noise, seed, levels, temperature, straight_through, keep, log_scale)
+
+
+def _draw_from(
+    logits: Tensor,
+    noise: Tensor | None,
+    seed: Tensor | int | None,
+    levels: Sequence[float],
+    temperature: float,
+    straight_through: bool,
+    keep: bool,
+    log_scale: Tensor | None,
+) -> tuple[Tensor, Tensor]:
     _check(logits, noise, seed, levels)
     check_log_scale(log_scale, logits.shape[1:], logits)
     logits = logits.contiguous()
@@ -57,7 +70,7 @@ def _draw(
 gumbel_weights = torch.library.custom_op("bitgate::gumbel_weights", _draw, mutates_args=())
 
 
-def _check(logits: Tensor, noise: Tensor | None, seed: Tensor | None, levels: Sequence[float]) -> None:
+def _check(logits: Tensor, noise: Tensor | None, seed: Tensor | int | None, levels: Sequence[float]) -> None:
     if (noise is None) == (seed is None):
         raise ArgumentError("noise, seed: give one of them")
     shape = tuple(logits.shape)
@@ -121,3 +134,27 @@ gumbel_weights.register_autograd(_backward, setup_context=_setup_context)
 
 draw_gumbel = directly(gumbel_weights, _draw, _setup_context, _backward)
 """The operator's function, by the shortest way; all arguments by position."""
+
+
+def draw_together(
+    logits: Sequence[Tensor],
+    levels: Sequence[float],
+    temperature: float,
+    straight_through: bool,
+    log_scale: Tensor | None,
+) -> list[Tensor]:
+    """Draws of several matrices with the same scales, from seeds of torch's global generator.
+
+    One step of autograd where nothing listens to operators, else ``bitgate::gumbel_weights`` for each matrix.
+    """
+    options = (list(levels), temperature, straight_through)
+    if is_plain((*logits, log_scale)):
+        seeds = draw_seeds((len(logits),)).tolist()
+        keep = [discrete.needs_gradient(each) for each in logits]
+        return discrete.make_together(
+            lambda k, each: _draw_from(each, None, seeds[k], *options, keep[k], log_scale), logits, log_scale
+        )
+    return [
+        gumbel_weights(each, None, draw_seed(), *options, discrete.needs_gradient(each), log_scale)[0]
+        for each in logits
+    ]

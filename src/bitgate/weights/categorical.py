@@ -81,20 +81,12 @@ class CategoricalWeights(WeightDistribution):
 
     def sample(self, *, generator: torch.Generator | None = None) -> Tensor:
         """One Gumbel-Softmax draw (``draw_weights`` states the pseudo-gradient)."""
-        return self._draw(None, generator)
-
-    def sample_scaled(self, log_scale: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
-        """One Gumbel-Softmax draw times its scales, in one pass."""
-        return self._draw(log_scale, generator)
-
-    def _draw(self, log_scale: Tensor | None, generator: torch.Generator | None) -> Tensor:
         return draw_weights(
             self.logits,
             self.levels,
             temperature=self.temperature,
             straight_through=self.straight_through,
             generator=generator,
-            log_scale=log_scale,
         )
 
     def mode(self) -> Tensor:

@@ -6,7 +6,6 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from bitgate.ops.discrete import multiply_blocks
 from bitgate.weights.levels import Levels
 
 Trick = Literal["r", "lr"]
@@ -29,13 +28,6 @@ class WeightDistribution(nn.Module, ABC):
     @abstractmethod
     def sample(self, *, generator: torch.Generator | None = None) -> Tensor:
         """One draw, differentiable in the parameters by the distribution's own estimator."""
-
-    def sample_scaled(self, log_scale: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
-        """One draw whose G equal blocks of rows are multiplied by ``exp(log_scale)``, ``(G,)``.
-
-        Distributions whose operator does both at once have a version of their own.
-        """
-        return multiply_blocks(self.sample(generator=generator), log_scale.exp())
 
     @abstractmethod
     def mode(self) -> Tensor:

@@ -85,25 +85,19 @@ class QuantizedWeights(WeightDistribution):
     def sample(self, *, generator: torch.Generator | None = None) -> Tensor:
         """The quantized weights, with the straight-through gradient."""
         if self.rule == "nearest":
-            return self._nearest(self.latent, None)
+            return self._nearest()
         return _StraightThrough.apply(self.latent, self.mode(), self.levels[0], self.levels[-1])  # type: ignore[no-untyped-call]
-
-    def sample_scaled(self, log_scale: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
-        """The quantized weights times their scales, by the nearest rule in one pass."""
-        if self.rule == "nearest":
-            return self._nearest(self.latent, log_scale)
-        return super().sample_scaled(log_scale, generator=generator)
 
     def mode(self) -> Tensor:
         """The quantized weights."""
         with torch.no_grad():
             if self.rule == "threshold":
                 return quantize_threshold(self.latent)
-            return self._nearest(self.latent, None)
+            return self._nearest()
 
-    def _nearest(self, latent: Tensor, log_scale: Tensor | None) -> Tensor:
-        keep = torch.is_grad_enabled() and latent.requires_grad
-        weights: Tensor = round_latent(latent, list(self.levels), keep, log_scale)[0]
+    def _nearest(self) -> Tensor:
+        keep = torch.is_grad_enabled() and self.latent.requires_grad
+        weights: Tensor = round_latent(self.latent, list(self.levels), keep, None)[0]
         return weights
 
     def mean(self) -> Tensor:
