@@ -18,21 +18,26 @@ from bitgate.ops.direct import directly
 MOST_LEVELS = 256  # BG_TRAIN_MAX_LEVELS in csrc/bg_train.h
 
 
-def check_log_scale(log_scale: Tensor | None, weights_shape: Sequence[int], like: Tensor) -> None:
+def check_scale(scale: Tensor | None, weights_shape: Sequence[int], like: Tensor) -> None:
     """Refuses scales that do not fit the weights.
 
     Raises:
         ShapeError: not a vector whose length divides the number of rows, or another type or device.
     """
-    if log_scale is None:
+    if scale is None:
         return
     rows = weights_shape[0] if weights_shape else 1
-    is_sound = log_scale.dim() == 1 and log_scale.shape[0] > 0 and rows % log_scale.shape[0] == 0
-    if not is_sound or log_scale.dtype != like.dtype or log_scale.device != like.device:
+    is_sound = scale.dim() == 1 and scale.shape[0] > 0 and rows % scale.shape[0] == 0
+    if not is_sound or scale.dtype != like.dtype or scale.device != like.device:
         raise ShapeError(
             f"log_scale: expected {like.dtype}, one value for each of some equal blocks of {rows} rows, "
-            f"got {log_scale.dtype} of shape {tuple(log_scale.shape)}"
+            f"got {scale.dtype} of shape {tuple(scale.shape)}"
         )
+
+
+def exponential(log_scale: Tensor | None) -> Tensor | None:
+    """Scales from their logarithms."""
+    return None if log_scale is None else log_scale.exp()
 
 
 def multiply_blocks(value: Tensor, scale: Tensor | None) -> Tensor:
@@ -44,16 +49,20 @@ def multiply_blocks(value: Tensor, scale: Tensor | None) -> Tensor:
 
 def run_kernel(
     source: Tensor,
-    noise: Tensor | None,
     weights: Tensor,
     slopes: Tensor,
     levels: Sequence[float],
-    log_scale: Tensor | None,
+    scale: Tensor | None,
+    *,
+    noise: Tensor | None = None,
+    seed: Tensor | int | None = None,
     temperature: float = 1.0,
     straight_through: bool = True,
 ) -> None:
-    """Fills ``weights``, and ``slopes`` unless it is empty, in C: from contiguous logits and noise, or from latents."""
-    scale = None if log_scale is None else log_scale.exp()
+    """Fills ``weights``, and ``slopes`` unless it is empty, in C: from contiguous logits and noise, or from latents.
+
+    With a seed, the noise is written first.
+    """
     native_kernel.extension.discrete_forward(
         *native_kernel.options(weights.dtype),
         len(levels),
@@ -61,6 +70,8 @@ def run_kernel(
         1 if scale is None else scale.shape[0],
         temperature,
         straight_through,
+        seed is not None,
+        0 if seed is None else int(seed),
         source.data_ptr(),
         0 if noise is None else noise.data_ptr(),
         _values(tuple(levels), weights.dtype).data_ptr(),
@@ -76,7 +87,7 @@ def _values(levels: tuple[float, ...], dtype: torch.dtype) -> Tensor:
 
 
 def _backward(
-    grad: Tensor, weights: Tensor | None, slopes: Tensor, log_scale: Tensor | None, needs: Sequence[bool]
+    grad: Tensor, weights: Tensor | None, slopes: Tensor, scale: Tensor | None, needs: Sequence[bool]
 ) -> tuple[Tensor, Tensor]:
     """Gradients of logits or latents, and of the logarithms of scales; of no elements where not needed.
 
@@ -84,17 +95,17 @@ def _backward(
         grad: of the weights.
         weights: scales multiplied in; None if there are no scales.
         slopes: ``(K, ...)`` or like the weights, d weight / d logit or latent, scales left out.
-        log_scale: ``(G,)`` or None.
+        scale: ``(G,)`` or None.
         needs: which of the two gradients.
     """
-    grad, scale = grad.contiguous(), None if log_scale is None else log_scale.exp()
+    grad = grad.contiguous()
     if not native_kernel.runs_on(grad):
         from_grad = slopes * multiply_blocks(grad, scale) if needs[0] else grad.new_empty(0)
-        if log_scale is None or weights is None or not needs[1]:
+        if scale is None or weights is None or not needs[1]:
             return from_grad, grad.new_empty(0)
-        return from_grad, (grad * weights).reshape(len(log_scale), -1).sum(dim=1)
+        return from_grad, (grad * weights).reshape(len(scale), -1).sum(dim=1)
     source = torch.empty_like(slopes) if needs[0] else None
-    scales = torch.empty_like(log_scale) if log_scale is not None and needs[1] else None
+    scales = torch.empty_like(scale) if scale is not None and needs[1] else None
     native_kernel.extension.discrete_backward(
         *native_kernel.options(grad.dtype),
         slopes.shape[0] if slopes.dim() > grad.dim() else 1,
@@ -117,10 +128,10 @@ discrete_backward = torch.library.custom_op("bitgate::discrete_backward", _backw
 
 @discrete_backward.register_fake
 def _(
-    grad: Tensor, weights: Tensor | None, slopes: Tensor, log_scale: Tensor | None, needs: Sequence[bool]
+    grad: Tensor, weights: Tensor | None, slopes: Tensor, scale: Tensor | None, needs: Sequence[bool]
 ) -> tuple[Tensor, Tensor]:
     none = grad.new_empty
-    scales = none(0) if log_scale is None or not needs[1] else torch.empty_like(log_scale)
+    scales = none(0) if scale is None or not needs[1] else torch.empty_like(scale)
     return slopes.new_empty(slopes.shape) if needs[0] else none(0), scales
 
 
@@ -140,7 +151,7 @@ def gradients(ctx: Any, grad: Tensor | None, needs: Sequence[bool]) -> tuple[Ten
         return None, None
     slopes, *rest = ctx.saved_tensors
     weights, log_scale = rest or (None, None)
-    found = _run_backward(grad, weights, slopes, log_scale, list(needs))
+    found = _run_backward(grad, weights, slopes, exponential(log_scale), list(needs))
     return found[0] if needs[0] else None, found[1] if needs[1] else None
 
 
@@ -149,8 +160,8 @@ def needs_gradient(source: Tensor) -> bool:
     return torch.is_grad_enabled() and source.requires_grad
 
 
-Make = Callable[[int, Tensor], tuple[Tensor, Tensor]]
-"""Weights and slopes of the matrix of this number, from its logits or latents."""
+Make = Callable[[int, Tensor, Tensor | None], tuple[Tensor, Tensor]]
+"""Weights and slopes of the matrix of this number, from its logits or latents and the scales."""
 
 
 def make_together(make: Make, sources: Sequence[Tensor], log_scale: Tensor | None) -> list[Tensor]:
@@ -161,7 +172,8 @@ def make_together(make: Make, sources: Sequence[Tensor], log_scale: Tensor | Non
 class _Together(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, make: Make, log_scale: Tensor | None, *sources: Tensor) -> tuple[Tensor, ...]:
-        made = [make(k, source) for k, source in enumerate(sources)]
+        scale = exponential(log_scale)
+        made = [make(k, source, scale) for k, source in enumerate(sources)]
         weights, slopes = zip(*made, strict=True)
         ctx.save_for_backward(log_scale, *slopes, *(() if log_scale is None else weights))
         ctx.set_materialize_grads(False)
@@ -171,7 +183,7 @@ class _Together(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         n, (log_scale, *saved) = len(grads), ctx.saved_tensors
-        weights = saved[n:] or [None] * n
+        scale, weights = exponential(log_scale), saved[n:] or [None] * n
         _, scale_needed, *needed = ctx.needs_input_grad
         total: Tensor | None = None
         found: list[Tensor | None] = []
@@ -180,7 +192,7 @@ class _Together(torch.autograd.Function):
             if grad is None:
                 found.append(None)
                 continue
-            from_source, from_scale = _run_backward(grad, weights[k], saved[k], log_scale, needs)
+            from_source, from_scale = _run_backward(grad, weights[k], saved[k], scale, needs)
             found.append(from_source if needed[k] else None)
             if scale_needed:
                 total = from_scale if total is None else total + from_scale

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bitgate.ops import discrete, native_kernel
 from bitgate.ops.direct import directly, is_plain
-from bitgate.ops.discrete import MOST_LEVELS, check_log_scale, multiply_blocks
+from bitgate.ops.discrete import MOST_LEVELS, check_scale, exponential, multiply_blocks
 
 
 def round_by_torch(latent: Tensor, levels: Sequence[float]) -> Tensor:
@@ -34,13 +34,17 @@ def _round(
         keep: whether to compute the slopes, of the weights without scale.
         log_scale: ``(G,)``: the weights of G equal blocks of rows are multiplied by its exponentials; None: by 1.
     """
-    check_log_scale(log_scale, latent.shape, latent)
+    return _round_to(latent, levels, keep, exponential(log_scale))
+
+
+def _round_to(latent: Tensor, levels: Sequence[float], keep: bool, scale: Tensor | None) -> tuple[Tensor, Tensor]:
+    check_scale(scale, latent.shape, latent)
     latent = latent.contiguous()
     if native_kernel.runs_on(latent) and len(levels) <= MOST_LEVELS:
         weights, slopes = torch.empty_like(latent), latent.new_empty(latent.shape if keep else (0,))
-        discrete.run_kernel(latent, None, weights, slopes, levels, log_scale)
+        discrete.run_kernel(latent, weights, slopes, levels, scale)
         return weights, slopes
-    weights = multiply_blocks(round_by_torch(latent, levels), None if log_scale is None else log_scale.exp())
+    weights = multiply_blocks(round_by_torch(latent, levels), scale)
     inside = (latent >= levels[0]) & (latent <= levels[-1]) if keep else latent.new_empty(0)
     return weights, inside.to(latent.dtype)
 
@@ -74,5 +78,7 @@ def round_together(latents: Sequence[Tensor], levels: Sequence[float], log_scale
     """Several matrices with the same scales, rounded; see ``draw_together``."""
     if is_plain((*latents, log_scale)):
         keep = [discrete.needs_gradient(each) for each in latents]
-        return discrete.make_together(lambda k, each: _round(each, levels, keep[k], log_scale), latents, log_scale)
+        return discrete.make_together(
+            lambda k, each, scale: _round_to(each, levels, keep[k], scale), latents, log_scale
+        )
     return [rounded_weights(each, list(levels), discrete.needs_gradient(each), log_scale)[0] for each in latents]

@@ -14,7 +14,7 @@ from torch import Tensor
 from bitgate.errors import ArgumentError, ShapeError
 from bitgate.ops import discrete, native_kernel
 from bitgate.ops.direct import directly, is_plain
-from bitgate.ops.discrete import MOST_LEVELS, check_log_scale, multiply_blocks
+from bitgate.ops.discrete import MOST_LEVELS, check_scale, exponential, multiply_blocks
 from bitgate.ops.noise import draw_seed, draw_seeds, fill
 
 
@@ -40,7 +40,7 @@ def _draw(
         keep: whether to compute the slopes, ``(K, ...)``, of the weights without scale.
         log_scale: ``(G,)``: the weights of G equal blocks of rows are multiplied by its exponentials; None: by 1.
     """
-    return _draw_from(logits, noise, seed, levels, temperature, straight_through, keep, log_scale)
+    return _draw_from(logits, noise, seed, levels, temperature, straight_through, keep, exponential(log_scale))
 
 
 def _draw_from(
@@ -51,20 +51,31 @@ def _draw_from(
     temperature: float,
     straight_through: bool,
     keep: bool,
-    log_scale: Tensor | None,
+    scale: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
     _check(logits, noise, seed, levels)
-    check_log_scale(log_scale, logits.shape[1:], logits)
-    logits = logits.contiguous()
+    check_scale(scale, logits.shape[1:], logits)
+    logits, noise = logits.contiguous(), None if noise is None else noise.contiguous()
+    if native_kernel.runs_on(logits):
+        weights, slopes = logits.new_empty(logits.shape[1:]), logits.new_empty(logits.shape if keep else (0,))
+        noise = torch.empty_like(logits) if noise is None else noise
+        discrete.run_kernel(
+            logits,
+            weights,
+            slopes,
+            levels,
+            scale,
+            noise=noise,
+            seed=seed,
+            temperature=temperature,
+            straight_through=straight_through,
+        )
+        return weights, slopes
     if seed is not None:
         noise = fill(torch.empty_like(logits), seed, is_normal=False)
     assert noise is not None
-    if not native_kernel.runs_on(logits):
-        weights, slopes = draw_by_torch(logits, noise, levels, temperature, straight_through, keep)
-        return multiply_blocks(weights, None if log_scale is None else log_scale.exp()), slopes
-    weights, slopes = logits.new_empty(logits.shape[1:]), logits.new_empty(logits.shape if keep else (0,))
-    discrete.run_kernel(logits, noise.contiguous(), weights, slopes, levels, log_scale, temperature, straight_through)
-    return weights, slopes
+    weights, slopes = draw_by_torch(logits, noise, levels, temperature, straight_through, keep)
+    return multiply_blocks(weights, scale), slopes
 
 
 gumbel_weights = torch.library.custom_op("bitgate::gumbel_weights", _draw, mutates_args=())
@@ -152,7 +163,7 @@ def draw_together(
         seeds = draw_seeds((len(logits),)).tolist()
         keep = [discrete.needs_gradient(each) for each in logits]
         return discrete.make_together(
-            lambda k, each: _draw_from(each, None, seeds[k], *options, keep[k], log_scale), logits, log_scale
+            lambda k, each, scale: _draw_from(each, None, seeds[k], *options, keep[k], scale), logits, log_scale
         )
     return [
         gumbel_weights(each, None, draw_seed(), *options, discrete.needs_gradient(each), log_scale)[0]

@@ -89,10 +89,12 @@ typedef struct {
 /* N discrete weights, in equal blocks that share a scale each (bg_train_sample.h): draws of L = K levels from their
  * logits, or, without noise, latent weights rounded to the nearest level, L = 1. */
 typedef struct {
-    int levels, straight_through;
+    int levels, straight_through, draws; /* draws: noise is written from the seed before it is read */
+    uint64_t seed;
     int64_t count, blocks;      /* N, of which blocks is a divisor */
     double temperature;
-    const void *from, *noise;   /* (L, N) logits and exponential noise; (N,) latent weights and NULL */
+    const void *from;           /* (L, N) logits, or (N,) latent weights */
+    void *noise;                /* (L, N) exponential noise, or NULL beside latent weights */
     const void *values;         /* (K,) ascending */
     const void *scales;         /* (blocks,) or NULL: 1 */
     void *weights;              /* (N,), scales multiplied in: written forward, read backward */

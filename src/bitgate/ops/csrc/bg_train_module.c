@@ -144,19 +144,21 @@ static int check_discrete(const bg_train_discrete *p, int path) {
 }
 
 PyDoc_STRVAR(discrete_forward_doc, "discrete_forward(path, is_double, levels, count, blocks, temperature,\n"
-                                   "        straight_through, logits or latents, noise, values, scales, weights, slopes)");
+                                   "        straight_through, draws, seed, logits or latents, noise, values, scales, weights,\n"
+                                   "        slopes)");
 
 static PyObject *discrete_forward(PyObject *module, PyObject *args) {
     (void)module;
     int path, is_double;
     long long count, blocks;
-    address a[6];
+    address seed, a[6];
     bg_train_discrete p = {0};
-    if (!PyArg_ParseTuple(args, "ipiLLdpKKKKKK", &path, &is_double, &p.levels, &count, &blocks, &p.temperature,
-                          &p.straight_through, &a[0], &a[1], &a[2], &a[3], &a[4], &a[5])) {
+    if (!PyArg_ParseTuple(args, "ipiLLdppKKKKKKK", &path, &is_double, &p.levels, &count, &blocks, &p.temperature,
+                          &p.straight_through, &p.draws, &seed, &a[0], &a[1], &a[2], &a[3], &a[4], &a[5])) {
         return NULL;
     }
-    p.count = count, p.blocks = blocks, p.from = pointer(a[0]), p.noise = pointer(a[1]), p.values = pointer(a[2]);
+    p.count = count, p.blocks = blocks, p.from = pointer(a[0]), p.noise = (void *)pointer(a[1]);
+    p.seed = seed, p.values = pointer(a[2]);
     p.scales = pointer(a[3]), p.weights = (void *)pointer(a[4]), p.slopes = (void *)pointer(a[5]);
     if (!check_discrete(&p, path)) {
         return NULL;

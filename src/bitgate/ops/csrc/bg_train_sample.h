@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "bg_train_noise.h"
 #include "bg_train_vector.h"
 
 /* n <= LANES elements, ones behind them. */
@@ -102,6 +103,9 @@ INLINE void grade_some(const bg_train_discrete *p, int64_t at, int64_t n, real s
 
 static void discrete_forward(const bg_train_discrete *p) {
     const int64_t size = p->count / p->blocks;
+    if (p->noise && p->draws) {
+        noise(p->noise, p->levels * p->count, p->seed, 0);
+    }
     for (int64_t block = 0; block < p->blocks; ++block) {
         const real scale = p->scales ? ((const real *)p->scales)[block] : 1;
         if (p->noise) {
