@@ -190,3 +190,20 @@ def test_blocks_are_multiplied_by_their_factor() -> None:
     value = torch.arange(12.0).view(4, 3)
     assert_near(multiply_blocks(value, torch.tensor([2.0, 3.0])), torch.cat([2 * value[:2], 3 * value[2:]]), EXACT)
     assert multiply_blocks(value, None) is value
+
+
+def test_a_backward_pass_with_other_shapes_is_refused() -> None:
+    grad, scale = torch.zeros(6, 5), torch.ones(3)
+    for weights, slopes, name in (
+        (None, torch.zeros(3, 6, 5), "weights"),
+        (torch.zeros(6, 4), torch.zeros(3, 6, 5), "weights"),
+        (grad, torch.zeros(3, 6, 4), "slopes"),
+        (grad, torch.zeros(0), "slopes"),
+        (grad, torch.zeros(3, 5, 6).transpose(1, 2), "slopes"),
+        (grad, torch.zeros(2, 3, 6, 5), "slopes"),
+        (grad, torch.zeros(6, 5, dtype=torch.float64), "slopes"),
+    ):
+        with pytest.raises(ShapeError, match=f"{name}: expected torch.float32 of shape"):
+            discrete_backward(grad, weights, slopes, scale, [True, True])
+    found = discrete_backward(grad, None, torch.zeros(0), None, [False, False])
+    assert [value.numel() for value in found] == [0, 0]

@@ -99,6 +99,7 @@ def _backward(
         needs: which of the two gradients.
     """
     grad = grad.contiguous()
+    _check_backward(grad, weights, slopes, scale, needs)
     if not native_kernel.runs_on(grad):
         from_grad = slopes * multiply_blocks(grad, scale) if needs[0] else grad.new_empty(0)
         if scale is None or weights is None or not needs[1]:
@@ -118,8 +119,26 @@ def _backward(
         0 if source is None else source.data_ptr(),
         0 if scales is None else scales.data_ptr(),
     )
-    none = grad.new_empty(0) if source is None or scales is None else grad
-    return none if source is None else source, none if scales is None else scales
+    return (
+        grad.new_empty(0) if source is None else source,
+        grad.new_empty(0) if scales is None else scales,
+    )
+
+
+def _check_backward(
+    grad: Tensor, weights: Tensor | None, slopes: Tensor, scale: Tensor | None, needs: Sequence[bool]
+) -> None:
+    check_scale(scale, grad.shape, grad)
+    arrays: list[tuple[str, Tensor | None, tuple[int, ...]]] = []
+    if needs[1] and scale is not None:
+        arrays.append(("weights", weights, grad.shape))
+    if needs[0]:
+        arrays.append(("slopes", slopes, (*slopes.shape[: slopes.dim() - grad.dim()], *grad.shape)))
+    for name, value, shape in arrays:
+        is_sound = value is not None and value.shape == shape and value.dtype == grad.dtype and value.is_contiguous()
+        if not is_sound or len(shape) > grad.dim() + 1:
+            found = None if value is None else f"{value.dtype} of shape {tuple(value.shape)}"
+            raise ShapeError(f"{name}: expected {grad.dtype} of shape {tuple(shape)} like the gradient, got {found}")
 
 
 discrete_backward = torch.library.custom_op("bitgate::discrete_backward", _backward, mutates_args=())

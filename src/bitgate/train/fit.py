@@ -219,7 +219,7 @@ def _optimize(
             trainer.fit(module, data, ckpt_path=str(last) if resume and last.is_file() else None)
         except SystemExit as error:  # what Lightning makes of Ctrl-C
             raise KeyboardInterrupt from error
-    return {"epochs": trainer.current_epoch, "seconds": round(stopwatch.seconds, 1)}
+    return {"epochs": trainer.current_epoch, "seconds": round(stopwatch.seconds, 3)}
 
 
 def _test(config: FitConfig, run: Run, model: Classifier, dataset: Dataset) -> dict[str, Any]:
