@@ -23,7 +23,7 @@ from rich.table import Table
 from train_step import ROOT, commit, machine, write
 
 from bitgate.data import SequenceDataModule
-from bitgate.train import FitConfig, build_model, fit, load_run_dataset
+from bitgate.train import FitConfig, build_model, fit, keep_freed_memory, load_run_dataset
 from bitgate.train.module import ClassifierTraining
 
 
@@ -77,6 +77,7 @@ def bare_seconds(data: str, method: Any, epochs: int) -> float:
     config = configuration(data, method, epochs, "")
     torch.set_num_threads(config.threads)
     torch.set_flush_denormal(True)
+    keep_freed_memory()
     torch.manual_seed(config.seed)
     dataset = load_run_dataset(config)
     model = build_model(config, dataset).train()

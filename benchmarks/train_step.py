@@ -4,6 +4,7 @@ python benchmarks/train_step.py --threads 1 2
 python benchmarks/train_step.py --seconds 5 --out quick.json
 python benchmarks/train_step.py --shapes uci_har epileptic
 
+Every column has the optimizer (torch's fused Adam) and the setting of the heap that ``bitgate fit`` has.
 The FLOP floor is the time that the matrix products of the coupled cell would take at the speed of one large product of
 torch. Peak memory is what a step adds to the process, each column in a process of its own (Linux only).
 """
@@ -29,6 +30,7 @@ from torch import Tensor, nn
 
 import bitgate.nn
 from bitgate.ops import BACKEND_VARIABLE, simd_path
+from bitgate.train import keep_freed_memory
 from bitgate.weights import Categorical, Quantized, Weights
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -68,6 +70,7 @@ COLUMNS: dict[str, tuple[Weights | str, dict[str, int], str] | None] = {
 def main() -> None:
     args = parse_arguments()
     torch.set_flush_denormal(True)
+    keep_freed_memory()
     found = {}
     for threads in args.threads:
         torch.set_num_threads(threads)
@@ -102,7 +105,7 @@ def make_step(shape: Shape, column: str) -> Callable[[], None]:
     else:
         weights, gates, _ = choice
         layers = nn.ModuleList(bitgate.nn.LSTM(a, b, coupled=True, weights=weights, gates=gates) for a, b in sizes)
-    optimizer = torch.optim.Adam(layers.parameters(), lr=1e-3)
+    optimizer = torch.optim.Adam(layers.parameters(), lr=1e-3, fused=True)
     x = torch.randn(shape.steps, shape.batch, shape.features)
 
     def step() -> None:

@@ -71,7 +71,8 @@ class Linear(nn.Module):
         """``(..., in_features)`` to ``(..., out_features)``."""
         if input.shape[-1] != self.in_features:
             raise ShapeError(f"input: expected {self.in_features} features on the last axis, got {tuple(input.shape)}")
-        return realize(product(input, draw(self.weight, self.scale(), training=self.training), self.bias))
+        (weight,) = draw([self.weight], self.log_scale, training=self.training)
+        return realize(product(input, weight, self.bias))
 
     def extra_repr(self) -> str:
         """Sizes and weights."""

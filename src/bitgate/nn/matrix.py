@@ -2,33 +2,41 @@
 
 import math
 import numbers
+from collections.abc import Sequence
 
 from torch import Tensor, nn
 
 from bitgate.errors import ArgumentError
 from bitgate.ops import Matrix, Moments
-from bitgate.weights import WeightDistribution
+from bitgate.ops.discrete import multiply_blocks
+from bitgate.weights import WeightDistribution, sample_together
 
 WeightMatrix = nn.Parameter | WeightDistribution
 
 
-def draw(matrix: WeightMatrix, scale: Tensor | None, *, training: bool) -> Matrix:
-    """The matrix for one forward pass, its learned scale multiplied in.
+def draw(matrices: Sequence[WeightMatrix], log_scale: Tensor | None, *, training: bool) -> list[Matrix]:
+    """Matrices for one forward pass, their learned scales multiplied in.
 
     A distribution gives its draw (r-trick) or its moments (lr-trick) while training and its mode otherwise.
 
     Args:
-        matrix: a plain parameter or a distribution.
-        scale: positive, ``(rows, 1)`` or a scalar; None where there is none.
+        matrices: plain parameters or distributions.
+        log_scale: ``(G,)``, logarithms of the scales of G equal blocks of rows; None where there are none.
         training: whether to draw.
     """
-    if isinstance(matrix, WeightDistribution):
-        if training and matrix.trick == "lr":
-            mean, var = matrix.mean(), matrix.var()
-            return Moments(mean, var) if scale is None else Moments(mean * scale, var * scale.square())
-        value = matrix.sample() if training else matrix.mode()
-        return value if scale is None else value * scale
-    return matrix
+    if training and all(isinstance(matrix, WeightDistribution) and matrix.trick == "r" for matrix in matrices):
+        return list(sample_together(matrices, log_scale))  # type: ignore[arg-type]
+    scale = None if log_scale is None else log_scale.exp()
+    return [_realize(matrix, scale, training) for matrix in matrices]
+
+
+def _realize(matrix: WeightMatrix, scale: Tensor | None, training: bool) -> Matrix:
+    if not isinstance(matrix, WeightDistribution):
+        return matrix
+    if training and matrix.trick == "lr":
+        square = None if scale is None else scale.square()
+        return Moments(multiply_blocks(matrix.mean(), scale), multiply_blocks(matrix.var(), square))
+    return multiply_blocks(matrix.sample() if training else matrix.mode(), scale)
 
 
 def discrete_scale(matrix: WeightMatrix) -> bool:

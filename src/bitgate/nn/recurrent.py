@@ -26,7 +26,7 @@ from bitgate.nn.matrix import (
 from bitgate.nn.sequence import normalize
 from bitgate.nn.skip import check_skip_scale, describe_skip, initial_skip_logit, resolve_skip
 from bitgate.nn.states import StackResult, initial_block, initial_states
-from bitgate.ops import LayerParameters, LoopResult, Recurrence, recurrent
+from bitgate.ops import LayerParameters, LoopResult, Matrix, Recurrence, recurrent
 from bitgate.weights import WeightDistribution, Weights, resolve_weights
 
 
@@ -217,19 +217,14 @@ class RecurrentModule(nn.Module, ABC):
         return logit.sigmoid() if self.skip_per_unit else logit.sigmoid().squeeze(0)
 
     def _layer_parameters(self, suffix: str) -> LayerParameters:
-        scale = self.scale(suffix)
-        rows = None if scale is None else scale.repeat_interleave(self.hidden_size).unsqueeze(1)
-        w_ih = draw(getattr(self, "weight_ih" + suffix), rows, training=self.training)
-        w_hh = draw(getattr(self, "weight_hh" + suffix), rows, training=self.training)
+        log_scale: Tensor | None = getattr(self, "log_scale" + suffix, None)
+        matrices = [getattr(self, name + suffix) for name in ("weight_ih", "weight_hh")]
+        w_ih, w_hh = draw(matrices, log_scale, training=self.training)
         biases = [getattr(self, name + suffix) for name in self._bias_names()]
-        w_hr = None
+        w_hr: Matrix | None = None
         if self.proj_size:
-            log_scale = getattr(self, "log_scale_hr" + suffix, None)
-            w_hr = draw(
-                getattr(self, "weight_hr" + suffix),
-                None if log_scale is None else log_scale.exp(),
-                training=self.training,
-            )
+            log_scale_hr: Tensor | None = getattr(self, "log_scale_hr" + suffix, None)
+            (w_hr,) = draw([getattr(self, "weight_hr" + suffix)], log_scale_hr, training=self.training)
         bias_ih, bias_hh = (*biases, None, None)[:2]
         gate_scale: Tensor | None = getattr(self, "gate_scale" + suffix, None)
         return LayerParameters(w_ih, w_hh, bias_ih, bias_hh, w_hr, gate_scale, self.alpha(suffix))
@@ -273,7 +268,9 @@ class RecurrentModule(nn.Module, ABC):
         return StackResult.of(sequences, data, results)
 
     def _check_dtype(self, x: Tensor) -> None:
-        own = next(itertools.chain(self.parameters(), self.buffers())).dtype
+        # Most layers have a parameter of their own; the walk over all of them costs as much as a small operation.
+        first = next(iter(self._parameters.values()), None)
+        own = (next(itertools.chain(self.parameters(), self.buffers())) if first is None else first).dtype
         if x.dtype != own and not torch.is_autocast_enabled(x.device.type):
             raise ShapeError(f"input: expected {own} like the parameters, got {x.dtype}; convert either with .to()")
 

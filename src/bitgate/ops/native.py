@@ -9,10 +9,9 @@ from torch import Tensor
 from bitgate.ops import native_backward, native_kernel
 from bitgate.ops.expand import expand
 from bitgate.ops.native_kernel import encode_skip
-from bitgate.ops.native_op import recurrent_layer
 from bitgate.ops.problem import LayerParameters, LoopResult, Matrix, Moments, Recurrence, next_position
 
-__all__ = ["native_backward", "refusal", "run"]
+__all__ = ["refusal", "run"]
 
 
 def refusal(recurrence: Recurrence, params: LayerParameters) -> str | None:
@@ -50,14 +49,17 @@ def run(
     if _needs_expansion(recurrence):
         recurrence, params = expand(recurrence, params)
     (w_ih, v_ih), (w_hh, v_hh) = _parts(params.w_ih), _parts(params.w_hh)
-    alpha = _widen(params.skip_scale)
-    alpha = None if alpha is None else alpha.expand(h.shape[1])
-    given = (x, h, c, w_ih, w_hh, params.bias_ih, params.bias_hh, v_ih, v_hh, params.gate_scale, alpha, anchor, noise)
-    *tensors, noise = (_widen(tensor) for tensor in given)
+    alpha = params.skip_scale
+    given = [x, h, c, w_ih, w_hh, params.bias_ih, params.bias_hh, v_ih, v_hh, params.gate_scale, alpha, anchor, noise]
+    if any(t is not None and t.dtype == torch.bfloat16 for t in given):
+        given = [None if t is None else t.float() for t in given]
+    if given[10] is not None:
+        given[10] = given[10].expand(h.shape[1])
+    *tensors, noise = given
     keep = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
     sharing, skip = list(recurrence.sharing or ()), encode_skip(recurrence.skip)
     bits = recurrence.state_bits or 0
-    output, h_n, c_n, anchor_n, *_ = recurrent_layer(
+    output, h_n, c_n, anchor_n, *_ = native_backward.layer(
         *tensors, noise, position, lengths, recurrence.cell, list(recurrence.gates), sharing, skip, bits, keep
     )
     return LoopResult(
@@ -71,10 +73,6 @@ def run(
 
 def _needs_expansion(recurrence: Recurrence) -> bool:
     return recurrence.cell == "gated_rnn" or (recurrence.cell == "gru" and recurrence.sharing is not None)
-
-
-def _widen(value: Tensor | None) -> Tensor | None:
-    return value.float() if value is not None and value.dtype == torch.bfloat16 else value
 
 
 def _parts(matrix: Matrix) -> tuple[Tensor, Tensor | None]:

@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bitgate.ops.direct import directly
 from bitgate.ops.native_kernel import Call, decode, padded_size
-from bitgate.ops.native_op import contiguous, named, pad, read_arrays, recurrent_layer, unpad
+from bitgate.ops.native_op import contiguous, named, pad, read_arrays, recurrent_layer, run_layer, unpad
 from bitgate.ops.problem import Recurrence
 
 Gradients = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
@@ -25,8 +26,7 @@ def _shapes(kind: Recurrence, inputs: int, hidden: int) -> list[tuple[int, ...]]
     return [*matrices, (gate_rows,), (gate_rows,), *matrices, (gate_rows,), (hidden,)]
 
 
-@torch.library.custom_op("bitgate::recurrent_layer_backward", mutates_args=(), device_types="cpu")
-def recurrent_layer_backward(
+def _run_backward(
     grad_output: Tensor | None,
     grad_h: Tensor | None,
     grad_c: Tensor | None,
@@ -72,25 +72,32 @@ def recurrent_layer_backward(
         name: x.new_empty(shape) if need else None
         for name, shape, need in zip(_PARAMETERS, shapes, needs[3:11], strict=True)
     }
-    to = [call.address(f"grad_{n}", params[n], *shape) for n, shape in zip(_PARAMETERS, shapes, strict=True)]
+    to = call.addresses(*((f"grad_{n}", params[n], shape) for n, shape in zip(_PARAMETERS, shapes, strict=True)))
     arrays = read_arrays(H, w_hh, v_hh, h, c, gate_scale, bias, alpha, anchor, position, lengths)
     call.backward(
         call.layer(arrays, named(pad(output, Hp), (gates, slopes, cells, extra, ratios, shared))),
-        call.address("x", x, T, B, call.inputs),
-        call.address("w_ih", w_ih.contiguous(), call.rows, call.inputs),
-        call.address("v_ih", contiguous(v_ih), call.rows, call.inputs),
-        call.address("grad_output", None if grad_output is None else pad(grad_output, Hp), T, B, Hp),
-        call.address("grad_h", d_h, B, Hp),
-        call.address("grad_c", d_c, B, Hp),
-        call.address("grad_x", d_x, T, B, padded_size(call.inputs, x.dtype)),
+        *call.addresses(
+            ("x", x, (T, B, call.inputs)),
+            ("w_ih", w_ih.contiguous(), (call.rows, call.inputs)),
+            ("v_ih", contiguous(v_ih), (call.rows, call.inputs)),
+            ("grad_output", None if grad_output is None else pad(grad_output, Hp), (T, B, Hp)),
+            ("grad_h", d_h, (B, Hp)),
+            ("grad_c", d_c, (B, Hp)),
+            ("grad_x", d_x, (T, B, padded_size(call.inputs, x.dtype))),
+        ),
         *to[:6],
-        call.address("grad_anchor", d_anchor, B, Hp),
+        *call.addresses(("grad_anchor", d_anchor, (B, Hp))),
         *to[6:],
     )
     d_x = None if d_x is None else unpad(d_x, call.inputs)
     starts = [None if value is None else unpad(value, H) for value in (d_h, d_c, d_anchor)]
     found = (d_x, *starts[:2], *params.values(), starts[2])
     return tuple(x.new_empty(0) if value is None else value for value in found)  # type: ignore[return-value]
+
+
+recurrent_layer_backward = torch.library.custom_op(
+    "bitgate::recurrent_layer_backward", _run_backward, mutates_args=(), device_types="cpu"
+)
 
 
 @recurrent_layer_backward.register_fake
@@ -132,6 +139,9 @@ def _(
     return x.new_empty(x.shape) if needs[0] else none(0), *starts[:2], *params, starts[2]  # type: ignore[return-value]
 
 
+_run_directly = directly(recurrent_layer_backward, _run_backward)
+
+
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
     x, h, c, w_ih, w_hh, bias, _, v_ih, v_hh, gate_scale, alpha, anchor, _, position, lengths, *options, _ = inputs
     outputs, _, _, _, *saved = output
@@ -143,8 +153,13 @@ def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]
 
 def _backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
     needs = [bool(need) for need in ctx.needs_input_grad[:12]]
-    found = recurrent_layer_backward(*grads[:4], *ctx.saved_tensors, *ctx.options, needs)
+    # The operator refuses a second derivative, which autograd asks for by leaving gradients on.
+    run = recurrent_layer_backward if torch.is_grad_enabled() else _run_directly
+    found = run(*grads[:4], *ctx.saved_tensors, *ctx.options, needs)
     return *(grad if need else None for grad, need in zip(found, needs, strict=True)), *[None] * 9
 
 
 recurrent_layer.register_autograd(_backward, setup_context=_setup_context)
+
+layer = directly(recurrent_layer, run_layer, _setup_context, _backward)
+"""``bitgate::recurrent_layer`` by the shortest way; all arguments by position."""

@@ -3,6 +3,7 @@
 import importlib
 import os
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ DTYPES = (torch.float32, torch.float64)
 
 _LINE_BYTES = 64  # units are padded to whole lines, so that every path reads whole vectors
 _MAX_GATES = 4
+_INTEGERS = ("lengths", "position")
 _FLOPS_PER_THREAD = 4_000_000  # below about 0.1 ms a thread costs more than it saves
 
 
@@ -40,12 +42,17 @@ def simd_path() -> str:
     Raises:
         ArgumentError: an unknown name, or a path that this processor lacks.
     """
-    supported = [path for number, path in enumerate(SIMD_PATHS) if extension.supports(number)]
-    wanted = os.environ.get(SIMD_VARIABLE) or supported[-1]
-    if wanted not in supported:
-        known = "this processor runs" if wanted in SIMD_PATHS else "expected one of"
-        raise ArgumentError(f"{SIMD_VARIABLE}: {wanted!r}, {known} {', '.join(supported)}")
-    return wanted
+    return SIMD_PATHS[_path(os.environ.get(SIMD_VARIABLE), extension)]
+
+
+@cache
+def _path(wanted: str | None, kernels: Any) -> int:
+    supported = [path for number, path in enumerate(SIMD_PATHS) if kernels.supports(number)]
+    found = wanted or supported[-1]
+    if found not in supported:
+        known = "this processor runs" if found in SIMD_PATHS else "expected one of"
+        raise ArgumentError(f"{SIMD_VARIABLE}: {found!r}, {known} {', '.join(supported)}")
+    return SIMD_PATHS.index(found)
 
 
 def training_kernel_status() -> str:
@@ -62,7 +69,7 @@ def runs_on(array: Tensor) -> bool:
 
 def options(dtype: torch.dtype) -> tuple[int, bool]:
     """The first arguments of every kernel: the path and whether elements are doubles."""
-    return SIMD_PATHS.index(simd_path()), dtype == torch.float64
+    return _path(os.environ.get(SIMD_VARIABLE), extension), dtype == torch.float64
 
 
 def padded_size(hidden: int, dtype: torch.dtype) -> int:
@@ -78,11 +85,20 @@ def encode_skip(skip: Skip | None) -> list[int]:
     return [1, skip.block_size] if skip.kind == "block" else [2 if skip.is_bounded else 3, 0]
 
 
-def decode(cell: str, levels: Sequence[int], sharing: Sequence[int], skip: Sequence[int]) -> Recurrence:
+def decode(
+    cell: str, levels: Sequence[int], sharing: Sequence[int], skip: Sequence[int], state_bits: int = 0
+) -> Recurrence:
     """The recurrence that an operator's arguments mean: ``sharing`` may be empty, ``skip`` is of ``encode_skip``."""
+    return _decode(cell, tuple(levels), tuple(sharing), tuple(skip), state_bits)
+
+
+@cache
+def _decode(
+    cell: str, levels: tuple[int, ...], sharing: tuple[int, ...], skip: tuple[int, int], state_bits: int
+) -> Recurrence:
     kind, block_size = skip
     skips = (None, Skip("block", block_size), Skip("step"), Skip("step", is_bounded=False))
-    return Recurrence(cell, tuple(levels), tuple(sharing) or None, skips[kind])  # type: ignore[arg-type]
+    return Recurrence(cell, levels, sharing or None, skips[kind], state_bits or None)  # type: ignore[arg-type]
 
 
 def _fill(values: Sequence[int]) -> tuple[int, ...]:
@@ -107,27 +123,26 @@ class Call:
         flops = 2 * self.steps * self.batch * self.rows * (self.hidden + self.inputs)
         return max(1, min(torch.get_num_threads(), flops // _FLOPS_PER_THREAD))
 
-    def address(self, name: str, value: Tensor | None, *shape: int, dtype: torch.dtype | None = None) -> int:
-        """Address of an array, 0 for None.
+    def addresses(self, *arrays: tuple[str, Tensor | None, tuple[int, ...]]) -> list[int]:
+        """Addresses of arrays, each given with its name and shape; 0 for None.
 
         Raises:
             ShapeError: another shape, type or device, or not contiguous.
         """
-        if value is None:
-            return 0
-        wanted = dtype or self.dtype
-        if (
-            tuple(value.shape) != shape
-            or value.dtype != wanted
-            or not value.is_contiguous()
-            or not value.device.type == "cpu"
-        ):
-            raise ShapeError(
-                f"{name}: expected {wanted} of shape {shape}, contiguous, on the CPU; got {value.dtype} of shape "
-                f"{tuple(value.shape)}, strides {value.stride()}, on {value.device}"
-            )
-        self._kept.append(value)
-        return value.data_ptr()
+        found = []
+        for name, value, shape in arrays:
+            if value is None:
+                found.append(0)
+                continue
+            wanted = torch.int64 if name in _INTEGERS else self.dtype
+            if value.shape != shape or value.dtype != wanted or not value.is_contiguous() or not value.is_cpu:
+                raise ShapeError(
+                    f"{name}: expected {wanted} of shape {shape}, contiguous, on the CPU; got {value.dtype} of shape "
+                    f"{tuple(value.shape)}, strides {value.stride()}, on {value.device}"
+                )
+            self._kept.append(value)
+            found.append(value.data_ptr())
+        return found
 
     def _edges(self) -> tuple[int, ...]:
         addresses = [0] * _MAX_GATES
@@ -135,7 +150,7 @@ class Call:
             if levels:
                 factor = 0.5 if gate in TANH_GATES else 1.0
                 edges = torch.tensor([factor * t for t in level_thresholds(levels)], dtype=self.dtype)
-                addresses[index] = self.address("edges", edges, levels - 1)
+                (addresses[index],) = self.addresses(("edges", edges, (levels - 1,)))
         return tuple(addresses)
 
     def layer(self, arrays: dict[str, Tensor | None], kept: dict[str, Tensor | None]) -> tuple[Any, ...]:
@@ -147,34 +162,39 @@ class Call:
             kept: what the forward pass writes, likewise.
         """
         T, B, Hp, kind = self.steps, self.batch, self.padded, self.kind
-        G, P, rows = kind.n_gates, kind.n_projections, (self.rows, self.hidden)
+        G, P, rows, start = kind.n_gates, kind.n_projections, (self.rows, self.hidden), (self.batch, self.padded)
         skip_kind, block = encode_skip(kind.skip)
+        read, written = arrays.get, kept.get
+        found = self.addresses(
+            ("lengths", read("lengths"), (B,)),
+            ("w_hh", read("w_hh"), rows),
+            ("v_hh", read("v_hh"), rows),
+            ("h_0", read("h_0"), start),
+            ("c_0", read("c_0"), start),
+            ("output", written("output"), (T, B, Hp)),
+            ("gates", written("gates"), (T, B, G, Hp)),
+            ("slopes", written("slopes"), (T, B, G, Hp)),
+            ("cells", written("cells"), (T, B, Hp)),
+            ("extra", written("extra"), (T, B, Hp)),
+            ("ratios", written("ratios"), (T, B, kind.n_preacts, Hp)),
+            ("gate_scale", read("gate_scale"), (G, Hp)),
+            ("bias", read("bias"), (G, Hp)),
+            ("alpha", read("alpha"), (Hp,)),
+            ("position", read("position"), (B,)),
+            ("anchor_0", read("anchor_0"), start),
+            ("shared", written("shared"), (T, B, P, Hp)),
+        )
         return (
             list(CELL_GATES).index(kind.cell),
             *(T, B, self.inputs, self.hidden, Hp),
             _fill(kind.gates),
             self._edges(),
-            self.address("lengths", arrays.get("lengths"), B, dtype=torch.int64),
-            self.address("w_hh", arrays.get("w_hh"), *rows),
-            self.address("v_hh", arrays.get("v_hh"), *rows),
-            self.address("h_0", arrays.get("h_0"), B, Hp),
-            self.address("c_0", arrays.get("c_0"), B, Hp),
-            self.address("output", kept.get("output"), T, B, Hp),
-            self.address("gates", kept.get("gates"), T, B, G, Hp),
-            self.address("slopes", kept.get("slopes"), T, B, G, Hp),
-            self.address("cells", kept.get("cells"), T, B, Hp),
-            self.address("extra", kept.get("extra"), T, B, Hp),
-            self.address("ratios", kept.get("ratios"), T, B, kind.n_preacts, Hp),
+            *found[:11],
             P,
             _fill(kind.sharing or ()),
             skip_kind,
             block,
-            self.address("gate_scale", arrays.get("gate_scale"), G, Hp),
-            self.address("bias", arrays.get("bias"), G, Hp),
-            self.address("alpha", arrays.get("alpha"), Hp),
-            self.address("position", arrays.get("position"), B, dtype=torch.int64),
-            self.address("anchor_0", arrays.get("anchor_0"), B, Hp),
-            self.address("shared", kept.get("shared"), T, B, P, Hp),
+            *found[11:],
             self._state_unit,
         )
 

@@ -3,8 +3,6 @@
 Buffers are padded to ``Hp`` units (csrc/bg_train.h), results are not.
 """
 
-from dataclasses import replace
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -111,8 +109,7 @@ def check_random(v_ih: Tensor | None, v_hh: Tensor | None, noise: Tensor | None)
         raise ArgumentError("v_ih, v_hh, noise: give all three (lr-trick) or none")
 
 
-@torch.library.custom_op("bitgate::recurrent_layer", mutates_args=(), device_types="cpu")
-def recurrent_layer(
+def run_layer(
     x: Tensor,
     h: Tensor,
     c: Tensor | None,
@@ -142,7 +139,7 @@ def recurrent_layer(
     for every unit; ``state_bits`` rounds hidden states, 0 does not.
     """
     check_random(v_ih, v_hh, noise)
-    call = Call(replace(decode(cell, levels, sharing, skip), state_bits=state_bits or None), x, h.shape[1])
+    call = Call(decode(cell, levels, sharing, skip, state_bits), x, h.shape[1])
     T, B, H, Hp = call.steps, call.batch, call.hidden, call.padded
     arrays = read_arrays(H, w_hh, v_hh, h, c, gate_scale, bias_ih, alpha, anchor, position, lengths)
     x, output = x.contiguous(), x.new_empty(T, B, Hp)
@@ -150,16 +147,21 @@ def recurrent_layer(
     saved = _empty_saved(x, H, call.kind, keep, v_hh is not None)
     call.forward(
         call.layer(arrays, named(output, saved)),
-        call.address("x", x, T, B, call.inputs),
-        call.address("w_ih", w_ih.contiguous(), call.rows, call.inputs),
-        call.address("v_ih", contiguous(v_ih), call.rows, call.inputs),
-        call.address("noise", blocks(noise, H), T, B, call.kind.n_preacts, Hp),
-        call.address("bias_ih", contiguous(bias_ih), call.gate_rows),
-        call.address("bias_hh", contiguous(bias_hh), call.gate_rows),
-        *(call.address(name, value, B, Hp) for name, value in zip(_STARTS, last, strict=True)),
+        *call.addresses(
+            ("x", x, (T, B, call.inputs)),
+            ("w_ih", w_ih.contiguous(), (call.rows, call.inputs)),
+            ("v_ih", contiguous(v_ih), (call.rows, call.inputs)),
+            ("noise", blocks(noise, H), (T, B, call.kind.n_preacts, Hp)),
+            ("bias_ih", contiguous(bias_ih), (call.gate_rows,)),
+            ("bias_hh", contiguous(bias_hh), (call.gate_rows,)),
+            *((name, value, (B, Hp)) for name, value in zip(_STARTS, last, strict=True)),
+        ),
     )
     h_n, c_n, anchor_n = (x.new_empty(0) if value is None else unpad(value, H) for value in last)
     return unpad(output, H), h_n, c_n, anchor_n, *saved
+
+
+recurrent_layer = torch.library.custom_op("bitgate::recurrent_layer", run_layer, mutates_args=(), device_types="cpu")
 
 
 @recurrent_layer.register_fake

@@ -1,7 +1,8 @@
 """Gumbel-Softmax draws of discrete weights, as an operator of torch: ``bitgate::gumbel_weights``.
 
-Its forward pass writes the pseudo-gradients too, in closed form, so that the backward pass is one product. A C kernel
-computes float32 and float64 on the CPU, torch everything else. There is no second derivative.
+Its forward pass multiplies scales in and writes the pseudo-gradients too, in closed form, so that the backward pass is
+one product (ops/discrete.py). A C kernel computes float32 and float64 on the CPU, torch everything else. There is no
+second derivative.
 """
 
 from collections.abc import Sequence
@@ -11,14 +12,13 @@ import torch
 from torch import Tensor
 
 from bitgate.errors import ArgumentError, ShapeError
-from bitgate.ops import native_kernel
-from bitgate.ops.noise import fill
+from bitgate.ops import discrete, native_kernel
+from bitgate.ops.direct import directly, is_plain
+from bitgate.ops.discrete import MOST_LEVELS, check_scale, exponential, multiply_blocks
+from bitgate.ops.noise import draw_seed, draw_seeds, fill
 
-MOST_LEVELS = 256  # BG_TRAIN_MAX_LEVELS in csrc/bg_train.h
 
-
-@torch.library.custom_op("bitgate::gumbel_weights", mutates_args=())
-def gumbel_weights(
+def _draw(
     logits: Tensor,
     noise: Tensor | None,
     seed: Tensor | None,
@@ -26,6 +26,7 @@ def gumbel_weights(
     temperature: float,
     straight_through: bool,
     keep: bool,
+    log_scale: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Weights and their slopes (weights/gumbel.py gives the formulas); no slopes unless ``keep``.
 
@@ -36,18 +37,51 @@ def gumbel_weights(
         levels: the K values.
         temperature: positive.
         straight_through: exact draws instead of relaxed weights.
-        keep: whether to compute the slopes, ``(K, ...)``.
+        keep: whether to compute the slopes, ``(K, ...)``, of the weights without scale.
+        log_scale: ``(G,)``: the weights of G equal blocks of rows are multiplied by its exponentials; None: by 1.
     """
+    return _draw_from(logits, noise, seed, levels, temperature, straight_through, keep, exponential(log_scale))
+
+
+def _draw_from(
+    logits: Tensor,
+    noise: Tensor | None,
+    seed: Tensor | int | None,
+    levels: Sequence[float],
+    temperature: float,
+    straight_through: bool,
+    keep: bool,
+    scale: Tensor | None,
+) -> tuple[Tensor, Tensor]:
     _check(logits, noise, seed, levels)
-    logits = logits.contiguous()
+    check_scale(scale, logits.shape[1:], logits)
+    logits, noise = logits.contiguous(), None if noise is None else noise.contiguous()
+    if native_kernel.runs_on(logits):
+        weights, slopes = logits.new_empty(logits.shape[1:]), logits.new_empty(logits.shape if keep else (0,))
+        noise = torch.empty_like(logits) if noise is None else noise
+        discrete.run_kernel(
+            logits,
+            weights,
+            slopes,
+            levels,
+            scale,
+            noise=noise,
+            seed=seed,
+            temperature=temperature,
+            straight_through=straight_through,
+        )
+        return weights, slopes
     if seed is not None:
         noise = fill(torch.empty_like(logits), seed, is_normal=False)
     assert noise is not None
-    run = _draw_natively if native_kernel.runs_on(logits) else draw_by_torch
-    return run(logits, noise.contiguous(), levels, temperature, straight_through, keep)
+    weights, slopes = draw_by_torch(logits, noise, levels, temperature, straight_through, keep)
+    return multiply_blocks(weights, scale), slopes
 
 
-def _check(logits: Tensor, noise: Tensor | None, seed: Tensor | None, levels: Sequence[float]) -> None:
+gumbel_weights = torch.library.custom_op("bitgate::gumbel_weights", _draw, mutates_args=())
+
+
+def _check(logits: Tensor, noise: Tensor | None, seed: Tensor | int | None, levels: Sequence[float]) -> None:
     if (noise is None) == (seed is None):
         raise ArgumentError("noise, seed: give one of them")
     shape = tuple(logits.shape)
@@ -69,22 +103,9 @@ def _(
     temperature: float,
     straight_through: bool,
     keep: bool,
+    log_scale: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     return logits.new_empty(logits.shape[1:]), logits.new_empty(logits.shape if keep else (0,))
-
-
-def _draw_natively(
-    logits: Tensor, noise: Tensor, levels: Sequence[float], temperature: float, straight_through: bool, keep: bool
-) -> tuple[Tensor, Tensor]:
-    weights, slopes = logits.new_empty(logits.shape[1:]), logits.new_empty(logits.shape if keep else (0,))
-    values = torch.tensor(levels, dtype=logits.dtype)
-    native_kernel.extension.sample(
-        *native_kernel.options(logits.dtype),
-        *(len(levels), weights.numel(), temperature, straight_through),
-        *(array.data_ptr() for array in (logits, noise, values, weights)),
-        slopes.data_ptr() if keep else 0,
-    )
-    return weights, slopes
 
 
 def draw_by_torch(
@@ -110,14 +131,41 @@ def _most_probable(y: Tensor, levels: Sequence[float]) -> Tensor:
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    ctx.save_for_backward(output[1])
-    ctx.mark_non_differentiable(output[1])
+    discrete.save(ctx, *output, inputs[7])
 
 
 @torch.autograd.function.once_differentiable
-def _backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-    (slopes,) = ctx.saved_tensors
-    return slopes * grad, *[None] * 6
+def _backward(ctx: Any, grad: Tensor | None, _: Tensor) -> tuple[Tensor | None, ...]:
+    needs = (*ctx.needs_input_grad, False)  # torch's dispatcher leaves out an argument that has its default
+    d_logits, d_log_scale = discrete.gradients(ctx, grad, (needs[0], needs[7]))
+    return d_logits, *[None] * 6, d_log_scale
 
 
 gumbel_weights.register_autograd(_backward, setup_context=_setup_context)
+
+draw_gumbel = directly(gumbel_weights, _draw, _setup_context, _backward)
+"""The operator's function, by the shortest way; all arguments by position."""
+
+
+def draw_together(
+    logits: Sequence[Tensor],
+    levels: Sequence[float],
+    temperature: float,
+    straight_through: bool,
+    log_scale: Tensor | None,
+) -> list[Tensor]:
+    """Draws of several matrices with the same scales, from seeds of torch's global generator.
+
+    One step of autograd where nothing listens to operators, else ``bitgate::gumbel_weights`` for each matrix.
+    """
+    options = (list(levels), temperature, straight_through)
+    if is_plain((*logits, log_scale)):
+        seeds = draw_seeds((len(logits),)).tolist()
+        keep = [discrete.needs_gradient(each) for each in logits]
+        return discrete.make_together(
+            lambda k, each, scale: _draw_from(each, None, seeds[k], *options, keep[k], scale), logits, log_scale
+        )
+    return [
+        gumbel_weights(each, None, draw_seed(), *options, discrete.needs_gradient(each), log_scale)[0]
+        for each in logits
+    ]

@@ -21,6 +21,7 @@ from bitgate.train.callbacks import EpochProgress, MetricsFile, Patience, Stopwa
 from bitgate.train.checkpoints import AtomicCheckpoints
 from bitgate.train.config import FitConfig
 from bitgate.train.evaluate import evaluate
+from bitgate.train.heap import keep_freed_memory
 from bitgate.train.language import LanguageTraining, StreamData, perplexity
 from bitgate.train.module import STEPS_PER_CALL, ClassifierTraining
 from bitgate.train.run import Best, Run, build_model, load_run_dataset, load_weights
@@ -61,6 +62,7 @@ def fit(config: FitConfig, *, resume: bool = False, overwrite: bool = False, pro
     threads = torch.get_num_threads()
     torch.set_num_threads(config.threads)
     torch.set_flush_denormal(True)
+    keep_freed_memory()
     try:
         if isinstance(dataset, Corpus):
             assert isinstance(model, LanguageModel)
@@ -217,7 +219,7 @@ def _optimize(
             trainer.fit(module, data, ckpt_path=str(last) if resume and last.is_file() else None)
         except SystemExit as error:  # what Lightning makes of Ctrl-C
             raise KeyboardInterrupt from error
-    return {"epochs": trainer.current_epoch, "seconds": round(stopwatch.seconds, 1)}
+    return {"epochs": trainer.current_epoch, "seconds": round(stopwatch.seconds, 3)}
 
 
 def _test(config: FitConfig, run: Run, model: Classifier, dataset: Dataset) -> dict[str, Any]:

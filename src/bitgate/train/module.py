@@ -141,7 +141,7 @@ class ClassifierTraining(lightning.LightningModule):
 
 
 def make_optimizer(model: nn.Module, config: FitConfig) -> OptimizerLRScheduler:
-    """Adam, with the learning rate's schedule over epochs.
+    """Adam (torch's fused one), with the learning rate's schedule over epochs.
 
     Scales move slower than weights: one scale stands for a whole matrix, and at the weights' rate it grows faster
     than the draws can settle (the r-trick then diverges). So do the scales of gates that share projections.
@@ -153,7 +153,7 @@ def make_optimizer(model: nn.Module, config: FitConfig) -> OptimizerLRScheduler:
     groups: list[dict[str, Any]] = [{"params": others}]
     if scales:
         groups.append({"params": scales, "lr": config.scale_learning_rate})
-    optimizer = torch.optim.Adam(groups, lr=rate)
+    optimizer = torch.optim.Adam(groups, lr=rate, fused=True)
     if config.learning_rate_schedule == "constant":
         return {"optimizer": optimizer}
     decay = Schedule("cosine", 1.0, 0.01)

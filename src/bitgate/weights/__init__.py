@@ -9,6 +9,7 @@ from bitgate.weights.gaussian import Gaussian, GaussianWeights
 from bitgate.weights.gumbel import draw_weights
 from bitgate.weights.levels import BINARY, TERNARY, Levels, uniform_levels
 from bitgate.weights.quantized import Quantized, QuantizedWeights
+from bitgate.weights.together import sample_together
 
 __all__ = [
     "BINARY",
@@ -27,6 +28,7 @@ __all__ = [
     "Weights",
     "draw_weights",
     "resolve_weights",
+    "sample_together",
     "uniform_levels",
 ]
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from bitgate.ops.noise import draw_seed
-from bitgate.ops.sampler import gumbel_weights
+from bitgate.ops.sampler import draw_gumbel
 from bitgate.weights.levels import Levels
 
 
@@ -16,6 +16,7 @@ def draw_weights(
     temperature: float = 1.0,
     straight_through: bool = True,
     generator: torch.Generator | None = None,
+    log_scale: Tensor | None = None,
 ) -> Tensor:
     """Draws weights from ``softmax(logits)`` by the Gumbel-Softmax trick.
 
@@ -35,11 +36,13 @@ def draw_weights(
         temperature: positive.
         straight_through: exact draw forward, relaxation backward.
         generator: where the noise's seed comes from, torch's global generator where None.
+        log_scale: ``(G,)``: the result's G equal blocks of rows are multiplied by ``exp(log_scale)``; None: by 1.
 
     Raises:
-        ShapeError: levels, logits and noise do not fit each other.
+        ShapeError: levels, logits, noise and scales do not fit each other.
     """
     seed = draw_seed(generator) if noise is None else None
     keep = torch.is_grad_enabled() and logits.requires_grad
-    weights, _ = gumbel_weights(logits, noise, seed, list(levels), temperature, straight_through, keep)
+    options = (list(levels), temperature, straight_through, keep)
+    weights: Tensor = draw_gumbel(logits, noise, seed, *options, log_scale)[0]
     return weights

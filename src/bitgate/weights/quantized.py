@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from bitgate.errors import ArgumentError
+from bitgate.ops.rounding import round_latent
 from bitgate.weights.distribution import WeightDistribution, Weights
 from bitgate.weights.levels import TERNARY, Levels, check_levels
 
@@ -42,15 +43,6 @@ class Quantized(Weights):
     def make(self, rows: int, columns: int, bound: float, **factory: Any) -> "QuantizedWeights":
         """Latent weights uniform over the range of the levels."""
         return QuantizedWeights(self, rows, columns, **factory)
-
-
-def quantize_nearest(latent: Tensor, levels: Levels) -> Tensor:
-    """Nearest level of every element; ties go to the level of larger magnitude, and to + at 0."""
-    values = torch.tensor(levels, dtype=latent.dtype, device=latent.device)
-    middles = (values[1:] + values[:-1]) / 2
-    above = torch.bucketize(latent.detach(), middles, right=True)
-    below = torch.bucketize(latent.detach(), middles, right=False)
-    return values[torch.where(latent.detach() >= 0, above, below)]
 
 
 def quantize_threshold(latent: Tensor) -> Tensor:
@@ -92,6 +84,8 @@ class QuantizedWeights(WeightDistribution):
 
     def sample(self, *, generator: torch.Generator | None = None) -> Tensor:
         """The quantized weights, with the straight-through gradient."""
+        if self.rule == "nearest":
+            return self._nearest()
         return _StraightThrough.apply(self.latent, self.mode(), self.levels[0], self.levels[-1])  # type: ignore[no-untyped-call]
 
     def mode(self) -> Tensor:
@@ -99,7 +93,12 @@ class QuantizedWeights(WeightDistribution):
         with torch.no_grad():
             if self.rule == "threshold":
                 return quantize_threshold(self.latent)
-            return quantize_nearest(self.latent, self.levels)
+            return self._nearest()
+
+    def _nearest(self) -> Tensor:
+        keep = torch.is_grad_enabled() and self.latent.requires_grad
+        weights: Tensor = round_latent(self.latent, list(self.levels), keep, None)[0]
+        return weights
 
     def mean(self) -> Tensor:
         """The quantized weights, with the straight-through gradient."""

@@ -86,20 +86,28 @@ typedef struct {
     void (*finish)(const void *params, void *const *works, int shards); /* once, behind all shards */
 } bg_train_pass;
 
-/* Draws of N discrete weights from their logits (bg_train_sample.h). */
+/* N discrete weights, in equal blocks that share a scale each (bg_train_sample.h): draws of L = K levels from their
+ * logits, or, without noise, latent weights rounded to the nearest level, L = 1. */
 typedef struct {
-    int levels, straight_through;
-    int64_t count;
+    int levels, straight_through, draws; /* draws: noise is written from the seed before it is read */
+    uint64_t seed;
+    int64_t count, blocks;      /* N, of which blocks is a divisor */
     double temperature;
-    const void *logits, *noise; /* (K, N); exponential noise */
+    const void *from;           /* (L, N) logits, or (N,) latent weights */
+    void *noise;                /* (L, N) exponential noise, or NULL beside latent weights */
     const void *values;         /* (K,) ascending */
-    void *weights;              /* (N,) */
-    void *slopes;               /* (K, N) d weight / d logit, or NULL */
-} bg_train_sample;
+    const void *scales;         /* (blocks,) or NULL: 1 */
+    void *weights;              /* (N,), scales multiplied in: written forward, read backward */
+    void *slopes;               /* (L, N) d weight / d from, scales left out; NULL forward: not kept */
+    const void *grad;           /* (N,) gradient of the weights */
+    void *grad_from;            /* (L, N), or NULL */
+    void *grad_log_scale;       /* (blocks,) gradient of the scales' logarithms, or NULL */
+} bg_train_discrete;
 
 typedef struct {
     bg_train_pass forward, backward;
-    void (*sample)(const bg_train_sample *params);
+    void (*discrete_forward)(const bg_train_discrete *params);
+    void (*discrete_backward)(const bg_train_discrete *params); /* levels is L */
     void (*noise)(void *to, int64_t n, uint64_t seed, int is_normal); /* n numbers, standard exponential or normal */
 } bg_train_kernel;
 

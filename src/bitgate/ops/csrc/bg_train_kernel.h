@@ -34,7 +34,8 @@ BG_OPTION(BG_TARGET)
 const bg_train_kernel BG_KERNEL = {
     {forward_packed_size, forward_pack, forward_work_size, forward, forward_finish},
     {backward_packed_size, backward_pack, backward_work_size, backward, backward_finish},
-    sample,
+    discrete_forward,
+    discrete_backward,
     noise,
 };
 

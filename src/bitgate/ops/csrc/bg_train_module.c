@@ -134,27 +134,62 @@ static PyObject *noise(PyObject *module, PyObject *args) {
     return Py_NewRef(Py_None);
 }
 
-PyDoc_STRVAR(sample_doc, "sample(path, is_double, levels, count, temperature, straight_through, logits, noise, values,\n"
-                         "       weights, slopes)");
+static int check_discrete(const bg_train_discrete *p, int path) {
+    if (!bg_train_supports(path) || p->count < 0 || p->blocks < 1 || p->count % p->blocks != 0 || p->levels < 1 ||
+        p->levels > BG_TRAIN_MAX_LEVELS) {
+        PyErr_SetString(PyExc_ValueError, "bitgate._train: impossible sizes, or a path this processor lacks");
+        return 0;
+    }
+    return 1;
+}
 
-static PyObject *sample(PyObject *module, PyObject *args) {
+PyDoc_STRVAR(discrete_forward_doc, "discrete_forward(path, is_double, levels, count, blocks, temperature,\n"
+                                   "        straight_through, draws, seed, logits or latents, noise, values, scales, weights,\n"
+                                   "        slopes)");
+
+static PyObject *discrete_forward(PyObject *module, PyObject *args) {
     (void)module;
     int path, is_double;
-    long long count;
-    address a[5];
-    bg_train_sample p;
-    if (!PyArg_ParseTuple(args, "ipiLdpKKKKK", &path, &is_double, &p.levels, &count, &p.temperature,
-                          &p.straight_through, &a[0], &a[1], &a[2], &a[3], &a[4])) {
+    long long count, blocks;
+    address seed, a[6];
+    bg_train_discrete p = {0};
+    if (!PyArg_ParseTuple(args, "ipiLLdppKKKKKKK", &path, &is_double, &p.levels, &count, &blocks, &p.temperature,
+                          &p.straight_through, &p.draws, &seed, &a[0], &a[1], &a[2], &a[3], &a[4], &a[5])) {
         return NULL;
     }
-    if (!bg_train_supports(path) || count < 0 || p.levels < 1 || p.levels > BG_TRAIN_MAX_LEVELS) {
-        PyErr_SetString(PyExc_ValueError, "bitgate._train: impossible sizes, or a path this processor lacks");
+    p.count = count, p.blocks = blocks, p.from = pointer(a[0]), p.noise = (void *)pointer(a[1]);
+    p.seed = seed, p.values = pointer(a[2]);
+    p.scales = pointer(a[3]), p.weights = (void *)pointer(a[4]), p.slopes = (void *)pointer(a[5]);
+    if (!check_discrete(&p, path)) {
         return NULL;
     }
-    p.count = count, p.logits = pointer(a[0]), p.noise = pointer(a[1]), p.values = pointer(a[2]);
-    p.weights = (void *)pointer(a[3]), p.slopes = (void *)pointer(a[4]);
     unsigned setting = bg_train_flush_denormals();
-    bg_train_find(path, is_double)->sample(&p);
+    bg_train_find(path, is_double)->discrete_forward(&p);
+    bg_train_restore(setting);
+    return Py_NewRef(Py_None);
+}
+
+PyDoc_STRVAR(discrete_backward_doc, "discrete_backward(path, is_double, levels, count, blocks, scales, weights, slopes,\n"
+                                    "        grad, grad of logits or latents, grad_log_scale)");
+
+static PyObject *discrete_backward(PyObject *module, PyObject *args) {
+    (void)module;
+    int path, is_double;
+    long long count, blocks;
+    address a[6];
+    bg_train_discrete p = {0};
+    if (!PyArg_ParseTuple(args, "ipiLLKKKKKK", &path, &is_double, &p.levels, &count, &blocks, &a[0], &a[1], &a[2],
+                          &a[3], &a[4], &a[5])) {
+        return NULL;
+    }
+    p.count = count, p.blocks = blocks, p.scales = pointer(a[0]), p.weights = (void *)pointer(a[1]);
+    p.slopes = (void *)pointer(a[2]), p.grad = pointer(a[3]), p.grad_from = (void *)pointer(a[4]);
+    p.grad_log_scale = (void *)pointer(a[5]);
+    if (!check_discrete(&p, path)) {
+        return NULL;
+    }
+    unsigned setting = bg_train_flush_denormals();
+    bg_train_find(path, is_double)->discrete_backward(&p);
     bg_train_restore(setting);
     return Py_NewRef(Py_None);
 }
@@ -171,7 +206,8 @@ static PyMethodDef methods[] = {
     {"forward", forward, METH_VARARGS, forward_doc},
     {"backward", backward, METH_VARARGS, backward_doc},
     {"noise", noise, METH_VARARGS, noise_doc},
-    {"sample", sample, METH_VARARGS, sample_doc},
+    {"discrete_forward", discrete_forward, METH_VARARGS, discrete_forward_doc},
+    {"discrete_backward", discrete_backward, METH_VARARGS, discrete_backward_doc},
     {"supports", supports, METH_O, supports_doc},
     {NULL, NULL, 0, NULL},
 };
