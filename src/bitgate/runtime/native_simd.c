@@ -107,7 +107,7 @@ static PyObject *multiply(PyObject *object, PyObject *args) {
     Py_BEGIN_ALLOW_THREADS
     for (int k = 0; k < 2 * rounds; ++k) {
         const bg_simd_matrix *m = matrices[k % 2];
-        model->kernel->product(m, 0, m->blocks, work.inputs.bytes, 0, k % 2 ? work.sums_h : work.sums_x);
+        model->kernel->product(m, work.inputs.bytes, 0, k % 2 ? work.sums_h : work.sums_x);
     }
     Py_END_ALLOW_THREADS
     free(memory);

@@ -6,6 +6,9 @@
  * that one vector holds a word of several rows. A word is four int8 weights, or four bytes of packed codes exactly as
  * the model file holds them (16 ternary or 32 binary weights). The codes of one bit position in the four bytes of a
  * word belong to columns that are 8 / bits apart; the activations are put into that order instead of the weights.
+ *
+ * A path may want codes of two bits stacked instead, in blocks of 64 rows: word q of lane l holds columns 4 q to
+ * 4 q + 3, one a byte, of the rows l, l + 16, l + 32 and l + 48, one at each bit position.
  */
 #ifndef BG_SIMD_H
 #define BG_SIMD_H
@@ -17,6 +20,8 @@
 
 enum {
     BG_SIMD_ROWS = 32,    /* rows of a block */
+    BG_SIMD_STACK = 64,   /* rows of a block of stacked codes */
+    BG_SIMD_LANES = 16,   /* words of a row's block of stacked codes that lie side by side */
     BG_SIMD_UNITS = 16,   /* units are handled by so many: arrays by unit are padded to it */
     BG_SIMD_GATES = 4,
     BG_SIMD_COUNTED = 33  /* gates of up to so many levels are evaluated by counting thresholds */
@@ -27,14 +32,15 @@ enum { BG_SIMD_PORTABLE, BG_SIMD_NEON, BG_SIMD_AVX2, BG_SIMD_AVX512, BG_SIMD_PAT
 
 /* weight = base + step * value, where a value is a code, or the weight itself (bits = 8). */
 typedef struct {
-    uint32_t *words;      /* blocks * row_words * 32 */
+    uint32_t *words;      /* blocks * row_words * 32, or 16 if stacked */
     int32_t *constant;    /* by row: what is added to the sum of one vector */
     int32_t *constant_many;  /* the same for sums of many vectors, whose values are always int8 */
     int32_t rows, columns;
-    int32_t blocks;       /* of 32 rows */
+    int32_t blocks;       /* of 32 rows, or 64 if stacked */
     int32_t row_words;    /* 32-bit words of a row */
     int32_t base, step;
     uint8_t bits;         /* 1, 2 or 8 */
+    uint8_t stacked;      /* whether a word holds codes of four rows */
     uint8_t planes;       /* bytes of an activation: 1, or 2 for states of more than 8 bits */
 } bg_simd_matrix;
 
@@ -72,9 +78,8 @@ typedef struct {
 typedef struct {
     /* Bytes of one vector of codes for the product with m; returns the sum of the codes. */
     int32_t (*arrange)(const bg_simd_matrix *m, const int16_t *x, uint8_t *bytes, int many);
-    /* sums (blocks * 32) of one vector. */
-    void (*product)(const bg_simd_matrix *m, int32_t block, int32_t end, const uint8_t *bytes, int32_t sum,
-                    int32_t *sums);
+    /* sums (all rows of all blocks) of one vector. */
+    void (*product)(const bg_simd_matrix *m, const uint8_t *bytes, int32_t sum, int32_t *sums);
     /* sums of n vectors, sums_stride apart; work holds a block as int8. */
     void (*products)(const bg_simd_matrix *m, const bg_simd_inputs *inputs, int32_t n, int32_t *sums,
                      size_t sums_stride, uint32_t *work);
@@ -87,6 +92,7 @@ typedef struct {
     /* Multiplications of the product's inner loop in registers alone, to measure the floor; returns how many. */
     int64_t (*burn)(int bits, int64_t rounds);
     int int8_flip;  /* whether products with int8 weights take activations as code + 128 */
+    int stacks;     /* whether codes of two bits are to be stacked */
 } bg_simd_kernel;
 
 /* The kernels of a path, NULL if this build or processor lacks it. */
@@ -128,10 +134,14 @@ void bg_simd_release(bg_simd_model *model);
 /* Memory that lives as long as the model, cleared and aligned to 64 bytes; NULL if there is none. */
 void *bg_simd_take(bg_simd_model *model, size_t bytes);
 
+/* Bytes of one plane of an activation vector of m. */
+static inline int32_t bg_simd_width(const bg_simd_matrix *m) {
+    return m->row_words * (m->stacked ? 4 : 32 / m->bits);
+}
+
 /* Bytes of one activation vector of m, a multiple of 64. */
 static inline size_t bg_simd_stride(const bg_simd_matrix *m) {
-    size_t plane = (size_t)m->row_words * (32u / m->bits);
-    return (plane * m->planes + 63u) & ~(size_t)63u;
+    return ((size_t)bg_simd_width(m) * m->planes + 63u) & ~(size_t)63u;
 }
 
 static inline int32_t bg_simd_padded(int32_t units) {

@@ -64,7 +64,7 @@ BG_INLINE vec add(vec a, vec b) { return (vec)((uvec)a + (uvec)b); }
 
 #include "bg_simd_units.h"
 
-const bg_simd_kernel BG_KERNEL = {arrange, product, products, units, quantize, burn, BG_INT8_FLIP != 0};
+const bg_simd_kernel BG_KERNEL = {arrange, product, products, units, quantize, burn, BG_INT8_FLIP != 0, BG_STACKS};
 
 #if defined(BG_TARGET) && defined(__clang__)
 #pragma clang attribute pop

@@ -71,18 +71,39 @@ static int32_t count_ones(uint32_t word) {
     return (int32_t)((((word + (word >> 4)) & 0x0f0f0f0fu) * 0x01010101u) >> 24);
 }
 
-/* One row of packed codes; returns their sum. The spare bits at its end are zero. */
-static int32_t pack_codes(const bg_matrix *from, int32_t row, uint32_t *to, int32_t row_words) {
+/* One row of packed codes, unless to is NULL; returns their sum. The spare bits at its end are zero. */
+static int32_t pack_codes(const bg_matrix *from, int32_t row, uint32_t *to) {
     const uint8_t *codes = from->codes + (size_t)row * (size_t)from->row_bytes;
     int32_t total = 0;
-    for (int32_t q = 0; q < row_words; ++q) {
+    for (int32_t q = 0; 4 * q < from->row_bytes; ++q) {
         uint32_t word = 0;
         int32_t left = from->row_bytes - 4 * q;
         memcpy(&word, codes + 4 * q, left < 4 ? (size_t)left : 4);
-        to[(size_t)q * BG_SIMD_ROWS] = word;
+        if (to != NULL) {
+            to[(size_t)q * BG_SIMD_ROWS] = word;
+        }
         total += from->bits == 1 ? count_ones(word) : count_ones(word & 0x55555555u) + 2 * count_ones(word & 0xaaaaaaaau);
     }
     return total;
+}
+
+/* A byte of four codes as a word of four bytes, one code in each. */
+static uint32_t spread_codes(uint32_t byte) {
+    uint32_t pairs = (byte | byte << 12) & 0x000f000fu;
+    return (pairs | pairs << 6) & 0x03030303u;
+}
+
+/* One block of 64 rows whose codes of two bits are stacked. */
+static void stack_block(const bg_matrix *from, int32_t block, uint32_t *to, int32_t row_words) {
+    const uint8_t *codes = from->codes + (size_t)block * BG_SIMD_STACK * (size_t)from->row_bytes;
+    int32_t rows = from->rows - block * BG_SIMD_STACK;
+    rows = rows < BG_SIMD_STACK ? rows : BG_SIMD_STACK;
+    for (int32_t q = 0; q < row_words && q < from->row_bytes; ++q) {
+        for (int32_t row = 0; row < rows; ++row) {
+            uint32_t *word = to + (size_t)q * BG_SIMD_LANES + row % BG_SIMD_LANES;
+            *word |= spread_codes(codes[(size_t)row * (size_t)from->row_bytes + (size_t)q]) << row / BG_SIMD_LANES * 2;
+        }
+    }
 }
 
 /* What the sum of a row's products lacks, by how its activations are written (bg_simd_inputs.h). */
@@ -91,36 +112,52 @@ static int32_t offset(const bg_simd_matrix *m, int32_t total, int flip) {
     return (int32_t)((uint32_t)each * (uint32_t)total * (uint32_t)m->step);
 }
 
-static int pack_matrix(bg_simd_model *model, const bg_matrix *from, bg_simd_matrix *to) {
+/* How the weights are to lie. */
+static void plan_matrix(const bg_simd_model *model, const bg_matrix *from, bg_simd_matrix *to) {
     int is_packed = find_progression(from, to) && from->columns <= MOST_PACKED_COLUMNS &&
                     (int64_t)from->rows * from->columns > model->int8_weights;
-    int flip = model->kernel->int8_flip;
     to->rows = from->rows;
     to->columns = from->columns;
     to->planes = model->plain->state_bits > 8 ? 2 : 1;
     to->bits = is_packed ? from->bits : 8;
     to->base = is_packed ? to->base : 0;
     to->step = is_packed ? to->step : 1;
-    to->blocks = (from->rows + BG_SIMD_ROWS - 1) / BG_SIMD_ROWS;
-    to->row_words = is_packed ? (from->row_bytes + 3) / 4 : (from->columns + 15) / 16 * 4;
-    size_t rows = (size_t)to->blocks * BG_SIMD_ROWS;
-    to->words = bg_simd_take(model, rows * (size_t)to->row_words * sizeof *to->words);
+    to->stacked = model->kernel->stacks && to->bits == 2;
+    int32_t block = to->stacked ? BG_SIMD_STACK : BG_SIMD_ROWS;
+    to->blocks = (from->rows + block - 1) / block;
+    to->row_words = is_packed && !to->stacked ? (from->row_bytes + 3) / 4 : (from->columns + 15) / 16 * 4;
+}
+
+static void pack_rows(const bg_simd_model *model, const bg_matrix *from, bg_simd_matrix *to) {
+    int flip = model->kernel->int8_flip;
+    for (int32_t row = 0; row < from->rows; ++row) {
+        uint32_t *words = to->words + (size_t)(row / BG_SIMD_ROWS) * (size_t)to->row_words * BG_SIMD_ROWS;
+        words += row % BG_SIMD_ROWS;
+        int32_t total = to->bits == 8 ? pack_weights(from, row, words) : pack_codes(from, row, to->stacked ? NULL : words);
+        to->constant[row] = offset(to, total, to->bits == 8 ? flip : 0);
+        to->constant_many[row] = offset(to, total, flip);
+    }
+    for (int32_t block = 0; to->stacked && block < to->blocks; ++block) {
+        stack_block(from, block, to->words + (size_t)block * (size_t)to->row_words * BG_SIMD_LANES, to->row_words);
+    }
+}
+
+static size_t larger_of(size_t a, size_t b) { return a > b ? a : b; }
+
+static int pack_matrix(bg_simd_model *model, const bg_matrix *from, bg_simd_matrix *to) {
+    plan_matrix(model, from, to);
+    size_t lanes = to->stacked ? BG_SIMD_LANES : BG_SIMD_ROWS;
+    size_t rows = (size_t)to->blocks * (to->stacked ? BG_SIMD_STACK : BG_SIMD_ROWS);
+    to->words = bg_simd_take(model, (size_t)to->blocks * lanes * (size_t)to->row_words * sizeof *to->words);
     to->constant = bg_simd_take(model, rows * sizeof *to->constant);
     to->constant_many = bg_simd_take(model, rows * sizeof *to->constant_many);
     if (to->words == NULL || to->constant == NULL || to->constant_many == NULL) {
         return -1;
     }
-    for (int32_t row = 0; row < from->rows; ++row) {
-        uint32_t *words = to->words + (size_t)(row / BG_SIMD_ROWS) * (size_t)to->row_words * BG_SIMD_ROWS;
-        words += row % BG_SIMD_ROWS;
-        int32_t total = is_packed ? pack_codes(from, row, words, to->row_words) : pack_weights(from, row, words);
-        to->constant[row] = offset(to, total, is_packed ? 0 : flip);
-        to->constant_many[row] = offset(to, total, flip);
-    }
-    size_t bytes = bg_simd_stride(to), block = (size_t)to->row_words * (size_t)(8 / to->bits) * BG_SIMD_ROWS;
-    model->widest_rows = rows > model->widest_rows ? rows : model->widest_rows;
-    model->widest_bytes = bytes > model->widest_bytes ? bytes : model->widest_bytes;
-    model->widest_block = block > model->widest_block ? block : model->widest_block;
+    pack_rows(model, from, to);
+    model->widest_rows = larger_of(model->widest_rows, rows);
+    model->widest_bytes = larger_of(model->widest_bytes, bg_simd_stride(to));
+    model->widest_block = larger_of(model->widest_block, (size_t)bg_simd_width(to) / 4 * BG_SIMD_ROWS);
     model->products += (int64_t)from->rows * from->columns;
     return 0;
 }

@@ -56,7 +56,7 @@ static void multiply(const bg_simd_model *model, bg_simd_work *work, const bg_si
     }
     for (int32_t k = 0; k < n; ++k) {
         const uint8_t *bytes = work->inputs.bytes + (size_t)k * work->inputs.stride;
-        model->kernel->product(m, 0, m->blocks, bytes, work->inputs.sums[k], sums + (size_t)k * stride);
+        model->kernel->product(m, bytes, work->inputs.sums[k], sums + (size_t)k * stride);
     }
 }
 
