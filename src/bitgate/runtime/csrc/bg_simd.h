@@ -57,6 +57,7 @@ typedef struct {
     bg_simd_matrix w_ih, w_hh;
     bg_simd_gate gates[BG_SIMD_GATES];
     const int32_t *table;                  /* sigmoid: (value - 1/2) << 16 | step to the next, 192 entries */
+    const uint8_t *byte_table;             /* the same as bytes: low, high, low of the steps; high of the first 64 */
     const int32_t *bias, *bias_hn;         /* by row and by unit, padded */
     const int32_t *mult_ih, *mult_hh;      /* by gate, or by row and then padded */
     int32_t row[BG_SIMD_GATES];            /* first row of each gate's projection in the sums */
@@ -74,6 +75,10 @@ typedef struct {
     size_t stride;   /* bytes from one vector to the next */
 } bg_simd_inputs;
 
+/* New states of units begin to end (multiples of 16) from the sums of inputs and states. */
+typedef void (*bg_simd_units_fn)(const bg_simd_layer *layer, uint8_t state_bits, int32_t begin, int32_t end,
+                                 const int32_t *sums_x, const int32_t *sums_h, int16_t *h, int16_t *c);
+
 /* What an instruction set brings: one instance per path. */
 typedef struct {
     /* Bytes of one vector of codes for the product with m; returns the sum of the codes. */
@@ -83,9 +88,7 @@ typedef struct {
     /* sums of n vectors, sums_stride apart; work holds a block as int8. */
     void (*products)(const bg_simd_matrix *m, const bg_simd_inputs *inputs, int32_t n, int32_t *sums,
                      size_t sums_stride, uint32_t *work);
-    /* New states of units begin to end (multiples of 16) from the sums of inputs and states. */
-    void (*units)(const bg_simd_layer *layer, uint8_t state_bits, int32_t begin, int32_t end, const int32_t *sums_x,
-                  const int32_t *sums_h, int16_t *h, int16_t *c);
+    bg_simd_units_fn units;
     /* Features to codes as bg_quantize; 0 if a feature is not finite. */
     int (*quantize)(const float *mean, const float *gain, int32_t size, uint8_t state_bits, const float *features,
                     int16_t *codes);
@@ -97,10 +100,14 @@ typedef struct {
 
 /* The kernels of a path, NULL if this build or processor lacks it. */
 const bg_simd_kernel *bg_simd_find(int path);
+/* The fastest units for a path: its own, or those of an extension that this processor has. */
+bg_simd_units_fn bg_simd_find_units(const bg_simd_kernel *kernel);
 
 extern const bg_simd_kernel bg_simd_portable;
 #if defined(__x86_64__)
 extern const bg_simd_kernel bg_simd_avx2, bg_simd_avx512;
+void bg_simd_vbmi_units(const bg_simd_layer *layer, uint8_t state_bits, int32_t begin, int32_t end,
+                        const int32_t *sums_x, const int32_t *sums_h, int16_t *h, int16_t *c);
 #endif
 #if defined(__aarch64__) && defined(__GNUC__)
 extern const bg_simd_kernel bg_simd_neon;
@@ -111,11 +118,13 @@ typedef struct bg_simd_block bg_simd_block;
 /* A whole model; never changes after packing, so threads may share it. */
 typedef struct {
     const bg_simd_kernel *kernel;
+    bg_simd_units_fn units;     /* the fastest; kernel->units gives the same */
     bg_simd_layer *layers;
     bg_simd_matrix readout;
     const bg_model *plain;      /* sizes, readout's multipliers and bias */
     const float *mean, *gain;   /* of the features; set by whoever holds them */
     int32_t *table;             /* of the layers */
+    uint8_t *byte_table;
     bg_simd_block *memory;      /* everything that packing has allocated */
     size_t widest_rows;         /* over all matrices: sums of a vector, padded */
     size_t widest_bytes;        /* bytes of a vector of activations */

@@ -1,4 +1,5 @@
-/* One instance of the inference kernels, exported as BG_KERNEL. The including file defines BG_TARGET (GCC's name of an
+/* One instance of the inference kernels, exported as BG_KERNEL, or of the units alone, exported as
+ * BG_UNITS. The including file defines BG_TARGET (GCC's name of an
  * instruction set, if not the baseline), BG_LANES (32-bit lanes of a vector), BG_MANY (vectors that products keep in
  * registers) and BG_PRIMITIVES (the header of its instructions). Headers of the system come before the switch of
  * instruction set, so that no shared inline function is compiled for it. */
@@ -54,6 +55,18 @@ BG_INLINE vec add(vec a, vec b) { return (vec)((uvec)a + (uvec)b); }
 
 #include BG_PRIMITIVES
 
+#if defined(BG_UNITS)
+#include "bg_simd_activation.h"
+
+#include "bg_simd_units.h"
+
+#include "bg_simd_bytes.h"
+
+void BG_UNITS(const bg_simd_layer *layer, uint8_t state_bits, int32_t begin, int32_t end, const int32_t *sums_x,
+              const int32_t *sums_h, int16_t *h, int16_t *c) {
+    units_by_bytes(layer, state_bits, begin, end, sums_x, sums_h, h, c);
+}
+#else
 #include "bg_simd_inputs.h"
 
 #include "bg_simd_product.h"
@@ -65,6 +78,7 @@ BG_INLINE vec add(vec a, vec b) { return (vec)((uvec)a + (uvec)b); }
 #include "bg_simd_units.h"
 
 const bg_simd_kernel BG_KERNEL = {arrange, product, products, units, quantize, burn, BG_INT8_FLIP != 0, BG_STACKS};
+#endif
 
 #if defined(BG_TARGET) && defined(__clang__)
 #pragma clang attribute pop

@@ -206,6 +206,7 @@ static int pack_layer(bg_simd_model *model, const bg_layer *from, bg_simd_layer 
     int32_t size = from->w_hh.columns;
     find_cell(from, to);
     to->table = model->table;
+    to->byte_table = model->byte_table;
     to->size = size;
     to->padded = bg_simd_padded(size);
     to->skip = from->skip;
@@ -230,17 +231,32 @@ static int pack_layer(bg_simd_model *model, const bg_layer *from, bg_simd_layer 
     return pack_matrix(model, &from->w_ih, &to->w_ih) < 0 ? -1 : pack_matrix(model, &from->w_hh, &to->w_hh);
 }
 
-int bg_simd_pack(bg_simd_model *model, const bg_model *plain, const bg_simd_kernel *kernel, int64_t int8_weights) {
-    enum { ENTRIES = 192 };
-    *model = (bg_simd_model){.kernel = kernel, .plain = plain, .int8_weights = int8_weights};
+static int make_tables(bg_simd_model *model) {
+    enum { ENTRIES = 192, HIGH = 64 };
     model->table = bg_simd_take(model, ENTRIES * sizeof *model->table);
-    model->layers = bg_simd_take(model, (size_t)plain->n_layers * sizeof *model->layers + 1);
-    if (model->table == NULL || model->layers == NULL) {
+    model->byte_table = bg_simd_take(model, 3 * ENTRIES + HIGH);
+    if (model->table == NULL || model->byte_table == NULL) {
         return -1;
     }
     for (int k = 0; k < ENTRIES; ++k) {
-        uint32_t step = (uint32_t)(bg_sigmoid_table[k + 1] - bg_sigmoid_table[k]);
-        model->table[k] = (int32_t)((uint32_t)(bg_sigmoid_table[k] - BG_ONE / 2) << 16 | step);
+        uint32_t value = bg_sigmoid_table[k] - BG_ONE / 2u, step = bg_sigmoid_table[k + 1] - (uint32_t)bg_sigmoid_table[k];
+        model->table[k] = (int32_t)(value << 16 | step);
+        model->byte_table[k] = (uint8_t)value;
+        model->byte_table[ENTRIES + k] = (uint8_t)(value >> 8);
+        model->byte_table[2 * ENTRIES + k] = (uint8_t)step;
+        if (k < HIGH) {
+            model->byte_table[3 * ENTRIES + k] = (uint8_t)(step >> 8);
+        }
+    }
+    return 0;
+}
+
+int bg_simd_pack(bg_simd_model *model, const bg_model *plain, const bg_simd_kernel *kernel, int64_t int8_weights) {
+    *model = (bg_simd_model){.kernel = kernel, .plain = plain, .int8_weights = int8_weights};
+    model->units = bg_simd_find_units(kernel);
+    model->layers = bg_simd_take(model, (size_t)plain->n_layers * sizeof *model->layers + 1);
+    if (model->layers == NULL || make_tables(model) < 0) {
+        return -1;
     }
     for (int k = 0; k < plain->n_layers; ++k) {
         if (pack_layer(model, &plain->layers[k], &model->layers[k]) < 0) {

@@ -92,7 +92,7 @@ static void update(const bg_simd_model *model, const bg_simd_layer *l, const int
     if (l->skip != NULL) {
         cell_bits = (uint8_t)(bits - l->skip->range_bits);
     }
-    model->kernel->units(l, cell_bits, 0, l->padded, sums_x, sums_h, h, h + l->padded);
+    model->units(l, cell_bits, 0, l->padded, sums_x, sums_h, h, h + l->padded);
     if (l->skip != NULL) {
         add_skip(l, bits, h);
     }
