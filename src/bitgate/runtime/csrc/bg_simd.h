@@ -79,15 +79,17 @@ typedef struct {
 typedef void (*bg_simd_units_fn)(const bg_simd_layer *layer, uint8_t state_bits, int32_t begin, int32_t end,
                                  const int32_t *sums_x, const int32_t *sums_h, int16_t *h, int16_t *c);
 
+/* sums of n vectors, sums_stride apart; work holds a block as int8, to the next multiple of 16 words of a row. */
+typedef void (*bg_simd_products_fn)(const bg_simd_matrix *m, const bg_simd_inputs *inputs, int32_t n, int32_t *sums,
+                                    size_t sums_stride, uint32_t *work);
+
 /* What an instruction set brings: one instance per path. */
 typedef struct {
     /* Bytes of one vector of codes for the product with m; returns the sum of the codes. */
     int32_t (*arrange)(const bg_simd_matrix *m, const int16_t *x, uint8_t *bytes, int many);
     /* sums (all rows of all blocks) of one vector. */
     void (*product)(const bg_simd_matrix *m, const uint8_t *bytes, int32_t sum, int32_t *sums);
-    /* sums of n vectors, sums_stride apart; work holds a block as int8. */
-    void (*products)(const bg_simd_matrix *m, const bg_simd_inputs *inputs, int32_t n, int32_t *sums,
-                     size_t sums_stride, uint32_t *work);
+    bg_simd_products_fn products;
     bg_simd_units_fn units;
     /* Features to codes as bg_quantize; 0 if a feature is not finite. */
     int (*quantize)(const float *mean, const float *gain, int32_t size, uint8_t state_bits, const float *features,
@@ -100,14 +102,19 @@ typedef struct {
 
 /* The kernels of a path, NULL if this build or processor lacks it. */
 const bg_simd_kernel *bg_simd_find(int path);
-/* The fastest units for a path: its own, or those of an extension that this processor has. */
+/* The fastest for a path: its own, or those of an extension that this processor has. */
 bg_simd_units_fn bg_simd_find_units(const bg_simd_kernel *kernel);
+bg_simd_products_fn bg_simd_find_products(const bg_simd_kernel *kernel);
 
 extern const bg_simd_kernel bg_simd_portable;
 #if defined(__x86_64__)
 extern const bg_simd_kernel bg_simd_avx2, bg_simd_avx512;
 void bg_simd_vbmi_units(const bg_simd_layer *layer, uint8_t state_bits, int32_t begin, int32_t end,
                         const int32_t *sums_x, const int32_t *sums_h, int16_t *h, int16_t *c);
+void bg_simd_amx_products(const bg_simd_matrix *m, const bg_simd_inputs *inputs, int32_t n, int32_t *sums,
+                          size_t sums_stride, uint32_t *work);
+/* Whether compiler, processor and system have AMX; asks the system for it. */
+int bg_simd_amx_works(void);
 #endif
 #if defined(__aarch64__) && defined(__GNUC__)
 extern const bg_simd_kernel bg_simd_neon;
@@ -118,7 +125,8 @@ typedef struct bg_simd_block bg_simd_block;
 /* A whole model; never changes after packing, so threads may share it. */
 typedef struct {
     const bg_simd_kernel *kernel;
-    bg_simd_units_fn units;     /* the fastest; kernel->units gives the same */
+    bg_simd_units_fn units;     /* the fastest; those of the kernel give the same */
+    bg_simd_products_fn multiply_many;
     bg_simd_layer *layers;
     bg_simd_matrix readout;
     const bg_model *plain;      /* sizes, readout's multipliers and bias */

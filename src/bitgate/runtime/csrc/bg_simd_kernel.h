@@ -66,8 +66,21 @@ void BG_UNITS(const bg_simd_layer *layer, uint8_t state_bits, int32_t begin, int
               const int32_t *sums_h, int16_t *h, int16_t *c) {
     units_by_bytes(layer, state_bits, begin, end, sums_x, sums_h, h, c);
 }
+#elif defined(BG_PRODUCTS)
+#include "bg_simd_finish.h"
+
+#include "bg_simd_products.h"
+
+#include "bg_simd_tiles.h"
+
+void BG_PRODUCTS(const bg_simd_matrix *m, const bg_simd_inputs *inputs, int32_t n, int32_t *sums, size_t sums_stride,
+                 uint32_t *work) {
+    products_by_tiles(m, inputs, n, sums, sums_stride, work);
+}
 #else
 #include "bg_simd_inputs.h"
+
+#include "bg_simd_finish.h"
 
 #include "bg_simd_product.h"
 

@@ -157,7 +157,7 @@ static int pack_matrix(bg_simd_model *model, const bg_matrix *from, bg_simd_matr
     pack_rows(model, from, to);
     model->widest_rows = larger_of(model->widest_rows, rows);
     model->widest_bytes = larger_of(model->widest_bytes, bg_simd_stride(to));
-    model->widest_block = larger_of(model->widest_block, (size_t)bg_simd_width(to) / 4 * BG_SIMD_ROWS);
+    model->widest_block = larger_of(model->widest_block, ((size_t)bg_simd_width(to) / 4 + 15) / 16 * 16 * BG_SIMD_ROWS);
     model->products += (int64_t)from->rows * from->columns;
     return 0;
 }
@@ -254,6 +254,7 @@ static int make_tables(bg_simd_model *model) {
 int bg_simd_pack(bg_simd_model *model, const bg_model *plain, const bg_simd_kernel *kernel, int64_t int8_weights) {
     *model = (bg_simd_model){.kernel = kernel, .plain = plain, .int8_weights = int8_weights};
     model->units = bg_simd_find_units(kernel);
+    model->multiply_many = bg_simd_find_products(kernel);
     model->layers = bg_simd_take(model, (size_t)plain->n_layers * sizeof *model->layers + 1);
     if (model->layers == NULL || make_tables(model) < 0) {
         return -1;

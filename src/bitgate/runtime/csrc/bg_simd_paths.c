@@ -28,6 +28,15 @@ bg_simd_units_fn bg_simd_find_units(const bg_simd_kernel *kernel) {
     return kernel->units;
 }
 
+bg_simd_products_fn bg_simd_find_products(const bg_simd_kernel *kernel) {
+#if defined(__x86_64__)
+    if (kernel == &bg_simd_avx512 && bg_simd_amx_works()) {
+        return bg_simd_amx_products;
+    }
+#endif
+    return kernel->products;
+}
+
 const bg_simd_kernel *bg_simd_find(int path) {
     if (path == BG_SIMD_PORTABLE) {
         return &bg_simd_portable;

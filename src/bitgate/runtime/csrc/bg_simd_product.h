@@ -1,19 +1,5 @@
 /* Part of bg_simd_kernel.h: a matrix times one vector, from packed codes or int8 weights. */
 
-enum { BLOCK_VECTORS = BG_SIMD_ROWS / BG_LANES };
-
-/* Sums of one vector of rows from the totals of the planes. */
-BG_INLINE vec finish(const bg_simd_matrix *m, const int32_t *constant, int32_t row, vec high, vec low, int planes,
-                     int32_t sum) {
-    vec total = planes == 1 ? high : add((vec)((uvec)high << 8), low);
-    if (m->bits == 8) {
-        return add(total, load(constant + row));
-    }
-    int32_t offset = (int32_t)((uint32_t)m->base * (uint32_t)sum);
-    total = m->step == 1 ? total : multiply(total, fill(m->step));
-    return add(total, add(load(constant + row), fill(offset)));
-}
-
 /* Rows of group vectors of a block whose words begin at words. */
 BG_INLINE void codes_rows(const bg_simd_matrix *m, const uint32_t *words, int32_t row, const uint8_t *bytes,
                           int32_t sum, int32_t *sums, int bits, int planes, int group) {

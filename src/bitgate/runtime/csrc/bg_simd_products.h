@@ -15,6 +15,17 @@ static void unpack_block(const bg_simd_matrix *m, const uint32_t *words, uint32_
     }
 }
 
+#if BG_STACKS
+/* 32 rows of a block as int8, in the order of blocks of int8 weights: its first two places, or its last. */
+static void unstack_half(const bg_simd_matrix *m, const uint32_t *words, int half_block, uint32_t *to) {
+    for (int32_t q = 0; q < m->row_words; ++q) {
+        uvec word = (uvec)load(words + q * BG_LANES) >> (4 * half_block);
+        store(to + q * BG_SIMD_ROWS, (vec)(word & (uvec)fill(0x03030303)));
+        store(to + q * BG_SIMD_ROWS + BG_LANES, (vec)(word >> 2 & (uvec)fill(0x03030303)));
+    }
+}
+#endif
+
 /* Two vectors of rows times n vectors of activations. */
 BG_INLINE void many_rows(const bg_simd_matrix *m, const uint32_t *words, int32_t row_words, int32_t row,
                          const bg_simd_inputs *inputs, int32_t first, int32_t *sums, size_t sums_stride, int planes,

@@ -51,7 +51,7 @@ static void multiply(const bg_simd_model *model, bg_simd_work *work, const bg_si
                      int32_t *sums) {
     size_t stride = sums_stride(model);
     if (is_many) {
-        model->kernel->products(m, &work->inputs, n, sums, stride, work->block);
+        model->multiply_many(m, &work->inputs, n, sums, stride, work->block);
         return;
     }
     for (int32_t k = 0; k < n; ++k) {

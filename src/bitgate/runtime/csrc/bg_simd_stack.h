@@ -61,12 +61,3 @@ BG_INLINE void stacked_product(const bg_simd_matrix *m, const uint8_t *bytes, in
         stacked_rows(m, words, apart, block * BG_SIMD_STACK, bytes, sum, sums, planes, 1);
     }
 }
-
-/* 32 rows of a block as int8, in the order of blocks of int8 weights: its first two places, or its last. */
-static void unstack_half(const bg_simd_matrix *m, const uint32_t *words, int half_block, uint32_t *to) {
-    for (int32_t q = 0; q < m->row_words; ++q) {
-        uvec word = (uvec)load(words + q * BG_LANES) >> (4 * half_block);
-        store(to + q * BG_SIMD_ROWS, (vec)(word & (uvec)fill(0x03030303)));
-        store(to + q * BG_SIMD_ROWS + BG_LANES, (vec)(word >> 2 & (uvec)fill(0x03030303)));
-    }
-}
