@@ -30,15 +30,16 @@ static int hold_map(SimdModel *self, PyObject *mean, PyObject *gain, Py_ssize_t 
 
 static PyObject *new_model(PyTypeObject *type, PyObject *args, PyObject *keywords) {
     PyObject *plain, *mean, *gain;
-    int path;
-    long long int8_weights = BG_SIMD_INT8_WEIGHTS;
+    int path, extensions = 1;
+    long long int8_weights = -1;
     if (keywords != NULL && PyDict_Size(keywords) > 0) {
         PyErr_SetString(PyExc_TypeError, "SimdModel takes no keyword arguments");
         return NULL;
     }
-    if (!PyArg_ParseTuple(args, "OiOO|L", &plain, &path, &mean, &gain, &int8_weights)) {
+    if (!PyArg_ParseTuple(args, "OiOO|Lp", &plain, &path, &mean, &gain, &int8_weights, &extensions)) {
         return NULL;
     }
+    int8_weights = int8_weights < 0 ? BG_SIMD_INT8_WEIGHTS : int8_weights;
     const bg_simd_kernel *kernel = bg_simd_find(path);
     if (kernel == NULL) {
         PyErr_SetString(PyExc_ValueError, "SimdModel: this processor or build lacks the path");
@@ -55,7 +56,7 @@ static PyObject *new_model(PyTypeObject *type, PyObject *args, PyObject *keyword
     self->plain = Py_NewRef(plain);
     int failed;
     Py_BEGIN_ALLOW_THREADS
-    failed = bg_simd_pack(&self->model, &source->model, kernel, int8_weights);
+    failed = bg_simd_pack(&self->model, &source->model, kernel, int8_weights, extensions);
     Py_END_ALLOW_THREADS
     if (failed < 0) {
         PyErr_NoMemory();
@@ -124,8 +125,9 @@ static PyType_Slot model_slots[] = {
     {Py_tp_new, new_model},
     {Py_tp_dealloc, free_model},
     {Py_tp_methods, model_methods},
-    {Py_tp_doc, "SimdModel(model, path, mean, gain, int8_weights): the weights of a Model in the order of the vector kernels;\n"
-                "matrices of at most int8_weights weights are unpacked to bytes."},
+    {Py_tp_doc, "SimdModel(model, path, mean, gain, int8_weights=-1, extensions=True): the weights of a Model in the order of the\n"
+                "vector kernels. Matrices of at most int8_weights weights (-1: as tuned) are unpacked to bytes; extensions\n"
+                "are instructions that only some processors of a path have."},
     {0, NULL},
 };
 

@@ -146,7 +146,8 @@ enum { BG_SIMD_INT8_WEIGHTS = 24576 };
 
 /* Packs all weights of plain, which must outlive the model: as int8 where a matrix has at most int8_weights, else as
  * codes if its levels allow. 0, or -1 without memory; release in both cases. */
-int bg_simd_pack(bg_simd_model *model, const bg_model *plain, const bg_simd_kernel *kernel, int64_t int8_weights);
+int bg_simd_pack(bg_simd_model *model, const bg_model *plain, const bg_simd_kernel *kernel, int64_t int8_weights,
+                 int extensions);
 void bg_simd_release(bg_simd_model *model);
 /* Memory that lives as long as the model, cleared and aligned to 64 bytes; NULL if there is none. */
 void *bg_simd_take(bg_simd_model *model, size_t bytes);

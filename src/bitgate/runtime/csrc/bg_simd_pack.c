@@ -251,10 +251,11 @@ static int make_tables(bg_simd_model *model) {
     return 0;
 }
 
-int bg_simd_pack(bg_simd_model *model, const bg_model *plain, const bg_simd_kernel *kernel, int64_t int8_weights) {
+int bg_simd_pack(bg_simd_model *model, const bg_model *plain, const bg_simd_kernel *kernel, int64_t int8_weights,
+                 int extensions) {
     *model = (bg_simd_model){.kernel = kernel, .plain = plain, .int8_weights = int8_weights};
-    model->units = bg_simd_find_units(kernel);
-    model->multiply_many = bg_simd_find_products(kernel);
+    model->units = extensions ? bg_simd_find_units(kernel) : kernel->units;
+    model->multiply_many = extensions ? bg_simd_find_products(kernel) : kernel->products;
     model->layers = bg_simd_take(model, (size_t)plain->n_layers * sizeof *model->layers + 1);
     if (model->layers == NULL || make_tables(model) < 0) {
         return -1;

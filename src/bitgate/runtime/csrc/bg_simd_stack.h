@@ -6,7 +6,7 @@
 
 enum {
     STACKED = 4,  /* rows of a stack */
-    AHEAD = 512   /* bytes that memory is asked for in advance: the processor alone follows too closely */
+    AHEAD = 2048   /* bytes that memory is asked for in advance: the processor alone follows too closely */
 };
 
 /* Adds the products of one word of each lane to the sums of 1, 2, 3 and 4 rows. */
