@@ -6,8 +6,8 @@
 #define BG_SUMS_PER_PLACE 1
 /* Codes of two bits are stacked (bg_simd_stack.h), where a mask less is a good part of the time. */
 #define BG_STACKS 1
-/* So many rows of int8 weights at a time: each spread activation meets 16 vectors, whose sums need no joining. */
-#define BG_INT8_ROWS 256
+/* So many rows of int8 weights at a time, two words of each: a spread activation meets eight vectors. */
+#define BG_INT8_ROWS 128
 
 typedef vec activation;
 

@@ -21,9 +21,9 @@ BG_INLINE byte_table open_bytes(const uint8_t *bytes) {
     return t;
 }
 
-BG_INLINE __m512i look_up_bytes(const __m512i *plane, __m512i at, __mmask64 second, __mmask64 last) {
-    __m512i found = _mm512_permutexvar_epi8(at, plane[0]);
-    found = _mm512_mask_permutexvar_epi8(found, second, at, plane[1]);
+BG_INLINE __m512i look_up_bytes(const __m512i *plane, __m512i at, __mmask64 first, __mmask64 last) {
+    __m512i found = _mm512_permutexvar_epi8(at, plane[1]);
+    found = _mm512_mask_permutexvar_epi8(found, first, at, plane[0]);
     return _mm512_mask_permutexvar_epi8(found, last, at, plane[2]);
 }
 
@@ -32,10 +32,10 @@ BG_INLINE __m512i look_up_bytes(const __m512i *plane, __m512i at, __mmask64 seco
 BG_INLINE void smooth_pairs(const byte_table *t, const __m512i *entry, const __m512i *fraction, const __m512i *sign,
                             __m512i *odd) {
     __m512i at = _mm512_packus_epi16(entry[0], entry[1]);
-    __mmask64 second = _mm512_cmpge_epu8_mask(at, _mm512_set1_epi8(64)), last = _mm512_movepi8_mask(at);
-    __m512i low = look_up_bytes(t->low, at, second, last), high = look_up_bytes(t->high, at, second, last);
-    __m512i step = look_up_bytes(t->step, at, second, last);
-    __m512i step_high = _mm512_maskz_permutexvar_epi8(_knot_mask64(second), at, t->step_high);
+    __mmask64 first = _mm512_cmplt_epu8_mask(at, _mm512_set1_epi8(64)), last = _mm512_movepi8_mask(at);
+    __m512i low = look_up_bytes(t->low, at, first, last), high = look_up_bytes(t->high, at, first, last);
+    __m512i step = look_up_bytes(t->step, at, first, last);
+    __m512i step_high = _mm512_maskz_permutexvar_epi8(first, at, t->step_high);
     __m512i values[2] = {_mm512_unpacklo_epi8(low, high), _mm512_unpackhi_epi8(low, high)};
     __m512i steps[2] = {_mm512_unpacklo_epi8(step, step_high), _mm512_unpackhi_epi8(step, step_high)};
     for (int k = 0; k < 2; ++k) {

@@ -35,7 +35,7 @@ BG_INLINE void codes_rows(const bg_simd_matrix *m, const uint32_t *words, int32_
 BG_INLINE void int8_rows(const bg_simd_matrix *m, const uint32_t *words, size_t apart, int32_t row,
                          const uint8_t *bytes, int32_t *sums, int planes, int group) {
     enum { MOST = 16 };
-    int abreast = group < 8 ? 8 / group : 1;
+    int abreast = group < 8 ? 8 / group : 2;
     int32_t width = m->row_words * 4;
     vec parts[MOST];
     for (int k = 0; k < abreast * group * planes; ++k) {
