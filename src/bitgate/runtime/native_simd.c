@@ -125,9 +125,9 @@ static PyType_Slot model_slots[] = {
     {Py_tp_new, new_model},
     {Py_tp_dealloc, free_model},
     {Py_tp_methods, model_methods},
-    {Py_tp_doc, "SimdModel(model, path, mean, gain, int8_weights=-1, extensions=True): the weights of a Model in the order of the\n"
-                "vector kernels. Matrices of at most int8_weights weights (-1: as tuned) are unpacked to bytes; extensions\n"
-                "are instructions that only some processors of a path have."},
+    {Py_tp_doc, "SimdModel(model, path, mean, gain, int8_weights=-1, extensions=True): the weights of a Model in\n"
+                "the order of the vector kernels. Matrices of at most int8_weights weights (-1: as tuned) are\n"
+                "unpacked to bytes; extensions are instructions that only some processors of a path have."},
     {0, NULL},
 };
 

@@ -102,4 +102,3 @@ BG_INLINE vec scale_wide(vec a, vec x, vec b, vec y, int shift) {
 }
 
 #define BG_OPAQUE(v) __asm__ volatile("" : "+v"(v))
-#define BG_BARRIER __asm__ volatile("" ::: "memory")

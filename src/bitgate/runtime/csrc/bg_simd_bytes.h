@@ -1,8 +1,8 @@
 /* Part of bg_simd_kernel.h: LSTM units with the sigmoid's table as bytes (AVX-512 VBMI).
  *
  * One permutation looks up 64 bytes in 64. The table is four planes: low and high bytes of S - 1/2 and of the step to
- * the next entry. Gates, cells and outputs are 16 bits wide from there on, two vectors of 32 units at a time. They stand
- * in the order that packing leaves: in each quarter of a vector four of the first 16 units, then four of the next. */
+ * the next entry. Gates, cells and outputs are 16 bits wide from there on, two vectors of 32 units at a time, in the
+ * order that packing leaves: in each quarter of a vector four of the first 16 units, then four of the next. */
 
 enum { GROUP = 64, PAIR = 32 };
 

@@ -65,24 +65,30 @@ static int32_t pack_weights(const bg_matrix *from, int32_t row, uint32_t *to) {
     return total;
 }
 
-static int32_t count_ones(uint32_t word) {
-    word -= (word >> 1) & 0x55555555u;
+/* The sum of the codes in a word: of one bit, or of two. */
+static int32_t sum_codes(uint32_t word, int bits) {
+    word -= bits == 1 ? (word >> 1) & 0x55555555u : 0u;
     word = (word & 0x33333333u) + ((word >> 2) & 0x33333333u);
-    return (int32_t)((((word + (word >> 4)) & 0x0f0f0f0fu) * 0x01010101u) >> 24);
+    word = (word & 0x0f0f0f0fu) + ((word >> 4) & 0x0f0f0f0fu);
+    return (int32_t)((word * 0x01010101u) >> 24);
 }
 
 /* One row of packed codes, unless to is NULL; returns their sum. The spare bits at its end are zero. */
 static int32_t pack_codes(const bg_matrix *from, int32_t row, uint32_t *to) {
     const uint8_t *codes = from->codes + (size_t)row * (size_t)from->row_bytes;
-    int32_t total = 0;
-    for (int32_t q = 0; 4 * q < from->row_bytes; ++q) {
+    int32_t total = 0, left = from->row_bytes;
+    for (; left > 0; left -= 4, codes += 4) {
         uint32_t word = 0;
-        int32_t left = from->row_bytes - 4 * q;
-        memcpy(&word, codes + 4 * q, left < 4 ? (size_t)left : 4);
-        if (to != NULL) {
-            to[(size_t)q * BG_SIMD_ROWS] = word;
+        if (left >= 4) {
+            memcpy(&word, codes, 4);
+        } else {
+            memcpy(&word, codes, (size_t)left);
         }
-        total += from->bits == 1 ? count_ones(word) : count_ones(word & 0x55555555u) + 2 * count_ones(word & 0xaaaaaaaau);
+        if (to != NULL) {
+            *to = word;
+            to += BG_SIMD_ROWS;
+        }
+        total += sum_codes(word, from->bits);
     }
     return total;
 }
@@ -93,16 +99,37 @@ static uint32_t spread_codes(uint32_t byte) {
     return (pairs | pairs << 6) & 0x03030303u;
 }
 
-/* One block of 64 rows whose codes of two bits are stacked. */
-static void stack_block(const bg_matrix *from, int32_t block, uint32_t *to, int32_t row_words) {
-    const uint8_t *codes = from->codes + (size_t)block * BG_SIMD_STACK * (size_t)from->row_bytes;
+/* Up to four words of each lane from as many bytes, count, of up to 64 rows. */
+static inline void stack_words(const uint8_t *codes, size_t row_bytes, size_t count, int32_t rows, uint32_t *to) {
+    uint32_t bytes[BG_SIMD_STACK] = {0};
+    for (int32_t row = 0; row < rows; ++row) {
+        const uint8_t *from = codes + (size_t)row * row_bytes;
+        for (size_t k = 0; k < count; ++k) {
+            bytes[row] |= (uint32_t)from[k] << (8 * k);
+        }
+    }
+    for (size_t k = 0; k < count; ++k, to += BG_SIMD_LANES) {
+        unsigned shift = 8 * (unsigned)k;
+        for (int lane = 0; lane < BG_SIMD_LANES; ++lane) {
+            const uint32_t *from = bytes + lane;
+            to[lane] = spread_codes(from[0] >> shift & 255u) | spread_codes(from[BG_SIMD_LANES] >> shift & 255u) << 2 |
+                       spread_codes(from[2 * BG_SIMD_LANES] >> shift & 255u) << 4 |
+                       spread_codes(from[3 * BG_SIMD_LANES] >> shift & 255u) << 6;
+        }
+    }
+}
+
+static void stack_block(const bg_matrix *from, int32_t block, uint32_t *to) {
+    size_t row_bytes = (size_t)from->row_bytes;
+    const uint8_t *codes = from->codes + (size_t)block * BG_SIMD_STACK * row_bytes;
     int32_t rows = from->rows - block * BG_SIMD_STACK;
     rows = rows < BG_SIMD_STACK ? rows : BG_SIMD_STACK;
-    for (int32_t q = 0; q < row_words && q < from->row_bytes; ++q) {
-        for (int32_t row = 0; row < rows; ++row) {
-            uint32_t *word = to + (size_t)q * BG_SIMD_LANES + row % BG_SIMD_LANES;
-            *word |= spread_codes(codes[(size_t)row * (size_t)from->row_bytes + (size_t)q]) << row / BG_SIMD_LANES * 2;
-        }
+    size_t q = 0;
+    for (; q + 4 <= row_bytes; q += 4) {
+        stack_words(codes + q, row_bytes, 4, rows, to + q * BG_SIMD_LANES);
+    }
+    if (q < row_bytes) {
+        stack_words(codes + q, row_bytes, row_bytes - q, rows, to + q * BG_SIMD_LANES);
     }
 }
 
@@ -133,12 +160,13 @@ static void pack_rows(const bg_simd_model *model, const bg_matrix *from, bg_simd
     for (int32_t row = 0; row < from->rows; ++row) {
         uint32_t *words = to->words + (size_t)(row / BG_SIMD_ROWS) * (size_t)to->row_words * BG_SIMD_ROWS;
         words += row % BG_SIMD_ROWS;
-        int32_t total = to->bits == 8 ? pack_weights(from, row, words) : pack_codes(from, row, to->stacked ? NULL : words);
+        int32_t total = to->bits == 8 ? pack_weights(from, row, words)
+                                      : pack_codes(from, row, to->stacked ? NULL : words);
         to->constant[row] = offset(to, total, to->bits == 8 ? flip : 0);
         to->constant_many[row] = offset(to, total, flip);
     }
     for (int32_t block = 0; to->stacked && block < to->blocks; ++block) {
-        stack_block(from, block, to->words + (size_t)block * (size_t)to->row_words * BG_SIMD_LANES, to->row_words);
+        stack_block(from, block, to->words + (size_t)block * (size_t)to->row_words * BG_SIMD_LANES);
     }
 }
 
@@ -239,7 +267,8 @@ static int make_tables(bg_simd_model *model) {
         return -1;
     }
     for (int k = 0; k < ENTRIES; ++k) {
-        uint32_t value = bg_sigmoid_table[k] - BG_ONE / 2u, step = bg_sigmoid_table[k + 1] - (uint32_t)bg_sigmoid_table[k];
+        uint32_t value = bg_sigmoid_table[k] - BG_ONE / 2u;
+        uint32_t step = (uint32_t)(bg_sigmoid_table[k + 1] - bg_sigmoid_table[k]);
         model->table[k] = (int32_t)(value << 16 | step);
         model->byte_table[k] = (uint8_t)value;
         model->byte_table[ENTRIES + k] = (uint8_t)(value >> 8);

@@ -14,8 +14,9 @@ static size_t sums_stride(const bg_simd_model *model) { return model->widest_row
 
 int32_t bg_simd_vectors(const bg_simd_model *model, int64_t wanted) {
     int64_t fitting = SUMS_BYTES / (int64_t)(model->widest_rows * sizeof(int32_t) + 1);
-    /* A multiple of what the widest kernels multiply at once. */
-    int64_t most = fitting < BG_SIMD_VECTORS ? fitting & ~(int64_t)7 : BG_SIMD_VECTORS;
+    /* A multiple of what the widest kernels multiply at once: two tiles, or eight vectors. */
+    int64_t most = fitting & ~(int64_t)(fitting < 32 ? 7 : 31);
+    most = most < BG_SIMD_VECTORS ? most : BG_SIMD_VECTORS;
     most = most < BG_SIMD_SEQUENCES ? BG_SIMD_SEQUENCES : most;
     return (int32_t)(wanted < 1 ? 1 : wanted < most ? wanted : most);
 }

@@ -4,6 +4,9 @@
  * Two tiles of either make four of sums: of 32 vectors, or of both planes of 16. The last vectors are taken together
  * with some that are done already; behind the last column weights are 0, whatever is read of the activations. */
 
+/* All memory, and what the pointer leads to, is as written: not every compiler knows what tiles read and write. */
+#define BG_USED(pointer) __asm__ volatile("" : : "r"(pointer) : "memory")
+
 enum { TILE = 16, TILE_WORDS = 256, SUM_TILES = 4 };
 
 /* All eight tiles whole. */
@@ -17,13 +20,14 @@ static void open_tiles(void) {
         shape.row_bytes[k] = 64;
         shape.rows[k] = TILE;
     }
+    BG_USED(&shape);
     _tile_loadconfig(&shape);
 }
 
 /* Sums of two tiles' vectors, stride bytes apart, with the 32 rows of a block. */
 static void multiply_tiles(const uint32_t *words, int32_t row_words, const uint8_t *first, const uint8_t *second,
                            size_t stride, int32_t *sums) {
-    BG_BARRIER; /* not all compilers know that tiles are read from memory */
+    BG_USED(words);
     _tile_zero(0);
     _tile_zero(1);
     _tile_zero(2);
@@ -43,7 +47,7 @@ static void multiply_tiles(const uint32_t *words, int32_t row_words, const uint8
     _tile_stored(1, sums + TILE_WORDS, 64);
     _tile_stored(2, sums + 2 * TILE_WORDS, 64);
     _tile_stored(3, sums + 3 * TILE_WORDS, 64);
-    BG_BARRIER;
+    BG_USED(sums);
 }
 
 /* The sums of 16 vectors from first on: of one plane, or of the high one and the low one. */
