@@ -2,6 +2,7 @@
 #include "native_simd.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 void *bg_native_instance(PyTypeObject *type, PyObject *argument, const char *name) {
     PyObject *module = PyType_GetModule(type);
@@ -98,12 +99,13 @@ static PyObject *multiply(PyObject *object, PyObject *args) {
         PyErr_SetString(PyExc_ValueError, "multiply: no such layer, or bad rounds");
         return NULL;
     }
-    void *memory = calloc(1, bg_simd_work_size(model, 1) + 64);
+    void *memory = malloc(bg_simd_work_size(model, 1) + 64);
     if (memory == NULL) {
         return PyErr_NoMemory();
     }
     bg_simd_work work;
     bg_simd_work_place(model, 1, (char *)memory + (64 - (uintptr_t)memory % 64) % 64, &work);
+    memset(work.inputs.bytes, 0, model->widest_bytes);
     const bg_simd_matrix *matrices[2] = {&model->layers[layer].w_ih, &model->layers[layer].w_hh};
     Py_BEGIN_ALLOW_THREADS
     for (int k = 0; k < 2 * rounds; ++k) {
