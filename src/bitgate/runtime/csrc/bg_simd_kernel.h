@@ -1,8 +1,8 @@
-/* One instance of the inference kernels, exported as BG_KERNEL, or of the units alone, exported as
- * BG_UNITS. The including file defines BG_TARGET (GCC's name of an
- * instruction set, if not the baseline), BG_LANES (32-bit lanes of a vector), BG_MANY (vectors that products keep in
- * registers) and BG_PRIMITIVES (the header of its instructions). Headers of the system come before the switch of
- * instruction set, so that no shared inline function is compiled for it. */
+/* One instance of the inference kernels, exported as BG_KERNEL; or of the units alone, exported as BG_UNITS, or of the
+ * products of many vectors, as BG_PRODUCTS. The including file defines BG_TARGET (GCC's name of an instruction set, if
+ * not the baseline), BG_LANES (32-bit lanes of a vector), BG_MANY (vectors that products keep in registers) and
+ * BG_PRIMITIVES (the header of its instructions). Headers of the system come before the switch of instruction set, so
+ * that no shared inline function is compiled for it. */
 #include <stdint.h>
 #include <string.h>
 
