@@ -77,13 +77,18 @@ def models(draw: st.DrawFn) -> tuple[FrozenModel, np.random.Generator]:
 
 
 @pytest.mark.parametrize("path", PATHS)
-@settings(max_examples=40, deadline=None)
-@given(models(), st.integers(1, 11), st.integers(1, 6), st.sampled_from([UNPACKED, PACKED]))
+@settings(max_examples=60, deadline=None)
+@given(models(), st.integers(1, 11), st.integers(1, 9), st.sampled_from([UNPACKED, PACKED]), st.booleans())
 def test_sequences(
-    path: str, pair: tuple[FrozenModel, np.random.Generator], batch: int, steps: int, int8_weights: int | None
+    path: str,
+    pair: tuple[FrozenModel, np.random.Generator],
+    batch: int,
+    steps: int,
+    int8_weights: int | None,
+    extensions: bool,
 ) -> None:
     model, rng = pair
-    engine = simd.SimdEngine(model, path, int8_weights)
+    engine = simd.SimdEngine(model, path, int8_weights, extensions)
     x = random_sequences(rng, model, batch, steps)
     lengths = rng.integers(1, steps + 1, batch)
     for given_lengths in (None, lengths):
@@ -93,12 +98,18 @@ def test_sequences(
 
 @pytest.mark.parametrize("path", PATHS)
 @settings(max_examples=30, deadline=None)
-@given(models(), st.integers(1, 70), st.sampled_from([UNPACKED, PACKED]))
-def test_steps(path: str, pair: tuple[FrozenModel, np.random.Generator], batch: int, int8_weights: int | None) -> None:
+@given(models(), st.integers(1, 70), st.sampled_from([UNPACKED, PACKED]), st.booleans())
+def test_steps(
+    path: str,
+    pair: tuple[FrozenModel, np.random.Generator],
+    batch: int,
+    int8_weights: int | None,
+    extensions: bool,
+) -> None:
     model, rng = pair
     if model.layers:  # one direction of the first: the rest would not fit it
         model = replace(model, layers=(model.layers[0][:1],), readout=None)
-    streams = simd.SimdEngine(model, path, int8_weights).streams(batch)
+    streams = simd.SimdEngine(model, path, int8_weights, extensions).streams(batch)
     state = model.init_state(batch)
     x = random_sequences(rng, model, batch, 4)
     states = zero_states(model, batch)
@@ -111,21 +122,63 @@ def test_steps(path: str, pair: tuple[FrozenModel, np.random.Generator], batch: 
             if state[0].anchor is not None and state[0].position is not None:
                 parts += [state[0].anchor, state[0].position[:, None]]
             np.testing.assert_array_equal(states, np.concatenate(parts, axis=1))
-            streams = simd.SimdEngine(model, path, int8_weights).streams(batch)
+            streams = simd.SimdEngine(model, path, int8_weights, extensions).streams(batch)
             streams.restore(states)
 
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("levels", [BINARY, TERNARY, EIGHT_BITS])
 @pytest.mark.parametrize("state_bits", [8, 13, 16])
-def test_wide_layers(path: str, levels: Any, state_bits: int) -> None:
+@pytest.mark.parametrize("extensions", [True, False])
+def test_wide_layers(path: str, levels: Any, state_bits: int, extensions: bool) -> None:
     """Sizes at which the kernels choose packed codes themselves, with odd tails."""
     rng = np.random.default_rng(state_bits)
     model = random_frozen_model(
         rng, input_size=331, hidden_sizes=(97, 130), state_bits=state_bits, levels=levels, product_bits=64
     )
-    x = random_sequences(rng, model, 5, 3)
-    assert_equal_traces(simd.SimdEngine(model, path).trace(x, [3, 2, 3, 1, 3]), model.trace(x, [3, 2, 3, 1, 3]))
+    engine = simd.SimdEngine(model, path, None, extensions)
+    for steps in (3, 7, 15):  # products of 15, 35 and 64 vectors
+        x = random_sequences(rng, model, 5, steps)
+        lengths = [steps, 2, steps, 1, steps]
+        assert_equal_traces(engine.trace(x, lengths), model.trace(x, lengths))
+
+
+@pytest.mark.parametrize("path", PATHS)
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    cell=st.sampled_from(list(CELL_GATES)),
+    sizes=st.tuples(st.integers(1, 300), st.integers(1, 260)),
+    state_bits=st.sampled_from([8, 16]),
+    product_bits=st.sampled_from([32, 64]),
+    steps=st.integers(1, 70),
+    int8_weights=st.sampled_from([UNPACKED, PACKED, 1 << 20]),
+    extensions=st.booleans(),
+)
+def test_long_sequences_of_wide_ternary_layers(
+    path: str,
+    seed: int,
+    cell: str,
+    sizes: tuple[int, int],
+    state_bits: int,
+    product_bits: int,
+    steps: int,
+    int8_weights: int | None,
+    extensions: bool,
+) -> None:
+    """Blocks with and without a neighbour, groups of units with every rest, and any number of vectors at once."""
+    rng = np.random.default_rng(seed)
+    model = random_frozen_model(
+        rng,
+        cell=cell,
+        input_size=sizes[0],
+        hidden_sizes=sizes[1:],
+        state_bits=state_bits,
+        product_bits=product_bits,
+        levels=TERNARY,
+    )
+    x = random_sequences(rng, model, 1, steps)
+    assert_equal_traces(simd.SimdEngine(model, path, int8_weights, extensions).trace(x, None), model.trace(x))
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -172,13 +225,14 @@ def _coupled(rng: np.random.Generator, biases: np.ndarray) -> FrozenModel:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", PATHS)
-def test_every_argument_of_the_sigmoid(path: str) -> None:
+@pytest.mark.parametrize("extensions", [True, False])
+def test_every_argument_of_the_sigmoid(path: str, extensions: bool) -> None:
     """All u from -12.9 to 12.9, where S is constant beyond 12, as the candidate of a coupled cell."""
     codes = np.arange(-32767, 32768)
     biases = 65535 * np.arange(-6, 7)
     model = _coupled(np.random.default_rng(0), biases)
     x = codes[:, None, None].astype(np.float32)
-    found, expected = simd.SimdEngine(model, path).trace(x, None), model.trace(x)
+    found, expected = simd.SimdEngine(model, path, None, extensions).trace(x, None), model.trace(x)
     reached = codes[:, None] + biases
     assert reached.min() < -12.9 * 32768
     assert reached.max() > 12.9 * 32768
@@ -190,7 +244,8 @@ def test_every_argument_of_the_sigmoid(path: str) -> None:
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("cell", ["lstm", "coupled_lstm"])
 @pytest.mark.parametrize("state_bits", [8, 11, 16])
-def test_every_cell_state_gives_its_output(path: str, cell: str, state_bits: int) -> None:
+@pytest.mark.parametrize("extensions", [True, False])
+def test_every_cell_state_gives_its_output(path: str, cell: str, state_bits: int, extensions: bool) -> None:
     """All values of c, kept by a closed input gate, through tanh to h."""
     rng = np.random.default_rng(0)
     layer = random_layer(rng, 1, 1, cell=cell, state_bits=state_bits, gate_levels=[2] * CELL_GATES[cell])
@@ -200,7 +255,7 @@ def test_every_cell_state_gives_its_output(path: str, cell: str, state_bits: int
     model = FrozenModel(state_bits, InputMap(np.zeros(1, np.float32), np.ones(1, np.float32)), ((layer,),), None)
     c = np.arange(-32767, 32768).astype(np.int16)[:, None]
     state = (LayerState(np.zeros_like(c), c),)
-    streams = simd.SimdEngine(model, path).streams(len(c))
+    streams = simd.SimdEngine(model, path, None, extensions).streams(len(c))
     streams.restore(np.concatenate([state[0].h, c], axis=1))
     _, expected = model.step(state, np.zeros((len(c), 1), np.float32))
     np.testing.assert_array_equal(streams.step(np.zeros((len(c), 1), np.float32)), expected)
@@ -209,8 +264,9 @@ def test_every_cell_state_gives_its_output(path: str, cell: str, state_bits: int
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("int8_weights", [UNPACKED, PACKED])
+@pytest.mark.parametrize("extensions", [True, False])
 @pytest.mark.parametrize("change", ["code", "swap", "bias", "sharing", "skip"])
-def test_the_comparison_turns_red(path: str, int8_weights: int | None, change: str) -> None:
+def test_the_comparison_turns_red(path: str, int8_weights: int | None, extensions: bool, change: str) -> None:
     rng = np.random.default_rng(1)
     model = random_frozen_model(
         rng, input_size=20, hidden_sizes=(20,), product_bits=64, state_bits=8, sharing="odd", block_size=2
@@ -218,7 +274,7 @@ def test_the_comparison_turns_red(path: str, int8_weights: int | None, change: s
     broken = replace(model, layers=((_break(model.layers[0][0], change),),))
     x = random_sequences(rng, model, 6, 5)
     with pytest.raises(AssertionError):
-        assert_equal_traces(simd.SimdEngine(broken, path, int8_weights).trace(x, None), model.trace(x))
+        assert_equal_traces(simd.SimdEngine(broken, path, int8_weights, extensions).trace(x, None), model.trace(x))
 
 
 def _break(layer: FrozenLayer, change: str) -> FrozenLayer:

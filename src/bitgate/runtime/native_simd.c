@@ -2,6 +2,7 @@
 #include "native_simd.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 void *bg_native_instance(PyTypeObject *type, PyObject *argument, const char *name) {
     PyObject *module = PyType_GetModule(type);
@@ -30,15 +31,16 @@ static int hold_map(SimdModel *self, PyObject *mean, PyObject *gain, Py_ssize_t 
 
 static PyObject *new_model(PyTypeObject *type, PyObject *args, PyObject *keywords) {
     PyObject *plain, *mean, *gain;
-    int path;
-    long long int8_weights = BG_SIMD_INT8_WEIGHTS;
+    int path, extensions = 1;
+    long long int8_weights = -1;
     if (keywords != NULL && PyDict_Size(keywords) > 0) {
         PyErr_SetString(PyExc_TypeError, "SimdModel takes no keyword arguments");
         return NULL;
     }
-    if (!PyArg_ParseTuple(args, "OiOO|L", &plain, &path, &mean, &gain, &int8_weights)) {
+    if (!PyArg_ParseTuple(args, "OiOO|Lp", &plain, &path, &mean, &gain, &int8_weights, &extensions)) {
         return NULL;
     }
+    int8_weights = int8_weights < 0 ? BG_SIMD_INT8_WEIGHTS : int8_weights;
     const bg_simd_kernel *kernel = bg_simd_find(path);
     if (kernel == NULL) {
         PyErr_SetString(PyExc_ValueError, "SimdModel: this processor or build lacks the path");
@@ -55,7 +57,7 @@ static PyObject *new_model(PyTypeObject *type, PyObject *args, PyObject *keyword
     self->plain = Py_NewRef(plain);
     int failed;
     Py_BEGIN_ALLOW_THREADS
-    failed = bg_simd_pack(&self->model, &source->model, kernel, int8_weights);
+    failed = bg_simd_pack(&self->model, &source->model, kernel, int8_weights, extensions);
     Py_END_ALLOW_THREADS
     if (failed < 0) {
         PyErr_NoMemory();
@@ -97,17 +99,18 @@ static PyObject *multiply(PyObject *object, PyObject *args) {
         PyErr_SetString(PyExc_ValueError, "multiply: no such layer, or bad rounds");
         return NULL;
     }
-    void *memory = calloc(1, bg_simd_work_size(model, 1) + 64);
+    void *memory = malloc(bg_simd_work_size(model, 1) + 64);
     if (memory == NULL) {
         return PyErr_NoMemory();
     }
     bg_simd_work work;
     bg_simd_work_place(model, 1, (char *)memory + (64 - (uintptr_t)memory % 64) % 64, &work);
+    memset(work.inputs.bytes, 0, model->widest_bytes);
     const bg_simd_matrix *matrices[2] = {&model->layers[layer].w_ih, &model->layers[layer].w_hh};
     Py_BEGIN_ALLOW_THREADS
     for (int k = 0; k < 2 * rounds; ++k) {
         const bg_simd_matrix *m = matrices[k % 2];
-        model->kernel->product(m, 0, m->blocks, work.inputs.bytes, 0, k % 2 ? work.sums_h : work.sums_x);
+        model->kernel->product(m, work.inputs.bytes, 0, k % 2 ? work.sums_h : work.sums_x);
     }
     Py_END_ALLOW_THREADS
     free(memory);
@@ -124,8 +127,9 @@ static PyType_Slot model_slots[] = {
     {Py_tp_new, new_model},
     {Py_tp_dealloc, free_model},
     {Py_tp_methods, model_methods},
-    {Py_tp_doc, "SimdModel(model, path, mean, gain, int8_weights): the weights of a Model in the order of the vector kernels;\n"
-                "matrices of at most int8_weights weights are unpacked to bytes."},
+    {Py_tp_doc, "SimdModel(model, path, mean, gain, int8_weights=-1, extensions=True): the weights of a Model in\n"
+                "the order of the vector kernels. Matrices of at most int8_weights weights (-1: as tuned) are\n"
+                "unpacked to bytes; extensions are instructions that only some processors of a path have."},
     {0, NULL},
 };
 

@@ -1,7 +1,6 @@
 """A frozen model in the vector kernels (``csrc``): which instruction set they use, and calls into them."""
 
 import os
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -55,16 +54,31 @@ class SimdEngine:
 
     checks_steps = True
 
-    def __init__(self, frozen: FrozenModel, path: str, int8_weights: int | None = None) -> None:
-        """Packs ``frozen`` for ``path``; matrices of up to ``int8_weights`` weights (the default is tuned) as bytes."""
+    def __init__(
+        self, frozen: FrozenModel, path: str, int8_weights: int | None = None, extensions: bool = True
+    ) -> None:
+        """Packs ``frozen`` for ``path``.
+
+        Args:
+            frozen: the model.
+            path: one of ``supported_paths()``.
+            int8_weights: matrices of up to so many weights lie as bytes; the default is tuned.
+            extensions: whether to use instructions that only some processors of the path have (VBMI, AMX).
+        """
         self._frozen = frozen
         self._native = import_native()
         self.kernel = path
         input_map = frozen.input_map
         mean, gain = np.ascontiguousarray(input_map.mean), np.ascontiguousarray(input_map.gain)
-        limit = () if int8_weights is None else (int8_weights,)
-        self._model = self._native.SimdModel(NativeModel(frozen).model, PATHS.index(path), mean, gain, *limit)
+        limit = -1 if int8_weights is None else int8_weights
+        plain = NativeModel(frozen).model
+        self._model = self._native.SimdModel(plain, PATHS.index(path), mean, gain, limit, extensions)
+        # Found once: looking all this up again would cost as much as ten steps of a small layer.
         self._directions = tuple(len(directions) for directions in frozen.layers)
+        self._nothing = (None,) * len(frozen.flat_layers)
+        self._last_sizes = tuple(layer.hidden_size for layer in frozen.layers[-1]) if frozen.layers else ()
+        self._input_size = frozen.input_size
+        self._classes = None if frozen.readout is None else frozen.output_size
         self._dtype = np.dtype(np.int32 if frozen.readout is not None else np.int16)
 
     def streams(self, count: int) -> Any:
@@ -77,31 +91,30 @@ class SimdEngine:
         """Same as ``FrozenModel.run`` for ``(B, T, I)``; the result is ``out`` where given."""
         features, steps = self._check(x, lengths)
         batch, longest = features.shape[:2]
-        nothing = [None] * len(self._frozen.flat_layers)
-        if self._frozen.readout is not None:
-            result = np.empty((batch, self._frozen.output_size), np.int32) if out is None else out
-            self._run(features, steps, nothing, nothing, result)
+        if self._classes is not None:
+            result = np.empty((batch, self._classes), np.int32) if out is None else out
+            self._run(features, steps, self._nothing, self._nothing, result)
             return result
-        last = self._frozen.layers[-1]
-        if out is not None and len(last) == 1:
-            out[...] = 0
-            hs: list[Codes] = [out]
+        sizes = self._last_sizes
+        if out is not None and len(sizes) == 1:
+            hs: tuple[Codes, ...] = (out,)
         else:
-            hs = [np.zeros((batch, longest, layer.hidden_size), np.int16) for layer in last]
-        self._run(features, steps, [*nothing[len(last) :], *hs], nothing, None)
-        if out is None or len(last) > 1:
-            return np.concatenate(hs, axis=-1, out=out) if len(last) > 1 else hs[0]
-        return out
+            hs = tuple(np.empty((batch, longest, size), np.int16) for size in sizes)
+        if lengths is not None:
+            for h in hs:
+                h[...] = 0  # what lies behind an end is not written
+        self._run(features, steps, self._nothing[len(sizes) :] + hs, self._nothing, None)
+        return np.concatenate(hs, axis=-1, out=out) if len(sizes) > 1 else hs[0]
 
     def trace(self, x: NDArray[Any], lengths: ArrayLike | None) -> Trace:
         """Same as ``FrozenModel.trace``."""
         features, steps = self._check(x, lengths)
         batch, longest = features.shape[:2]
         sizes = [layer.hidden_size for layer in self._frozen.flat_layers]
-        hs, cs = ([np.zeros((batch, longest, size), np.int16) for size in sizes] for _ in "hc")
+        hs, cs = (tuple(np.zeros((batch, longest, size), np.int16) for size in sizes) for _ in "hc")
         logits = None if self._frozen.readout is None else np.empty((batch, self._frozen.output_size), np.int32)
         self._run(features, steps, hs, cs, logits)
-        return Trace(tuple(hs), tuple(cs), logits)
+        return Trace(hs, cs, logits)
 
     def multiply(self, layer: int, rounds: int) -> tuple[int, int]:
         """Runs the matrix products of one step of a layer ``rounds`` times, for benchmarks; bits of packed weights."""
@@ -109,19 +122,24 @@ class SimdEngine:
 
     def _check(self, x: NDArray[Any], lengths: ArrayLike | None) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
         features = np.asarray(x, dtype=np.float32, order="C")
-        if features.ndim != 3 or 0 in features.shape or features.shape[2] != self._frozen.input_size:
+        if features.ndim != 3 or 0 in features.shape or features.shape[2] != self._input_size:
             self._frozen.quantize_sequences(features, lengths)  # tells what is wrong
-            raise ShapeError(f"x: expected (B, T, {self._frozen.input_size}), got {features.shape}")
-        return features, self._frozen.check_lengths(lengths, *features.shape[:2]).astype(np.int32)
+            raise ShapeError(f"x: expected (B, T, {self._input_size}), got {features.shape}")
+        batch, longest, _ = features.shape
+        if lengths is None:
+            steps = np.empty(batch, np.int32)
+            steps.fill(longest)
+            return features, steps
+        return features, self._frozen.check_lengths(lengths, batch, longest).astype(np.int32)
 
     def _run(
         self,
         features: NDArray[np.float32],
         steps: NDArray[np.int32],
-        hs: Sequence[Codes | None],
-        cs: Sequence[Codes | None],
+        hs: tuple[Codes | None, ...],
+        cs: tuple[Codes | None, ...],
         logits: NDArray[np.int32] | None,
     ) -> None:
-        if not self._model.run(features, steps, self._directions, tuple(hs), tuple(cs), logits):
+        if not self._model.run(features, steps, self._directions, hs, cs, logits):
             self._frozen.quantize(features)  # names the value that is not finite
             raise ShapeError("x: expected finite numbers")

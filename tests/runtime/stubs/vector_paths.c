@@ -10,7 +10,7 @@
 #include "bg_shift.h"
 #include "bg_simd_run.h"
 
-enum { STREAMS = 9, STEPS = 3, MOST = 1 << 16 };
+enum { STREAMS = 9, MANY_STREAMS = 37, STEPS = 3, MOST = 1 << 16 };
 
 static uint32_t seed = 1;
 
@@ -84,14 +84,14 @@ static bg_layer make_layer(int32_t inputs, int32_t size, int bits, int product_b
 
 /* Steps streams side by side; the plain kernel takes them one by one. */
 static int differs(const bg_simd_kernel *kernel, int32_t inputs, int32_t size, int bits, int product_bits,
-                   int state_bits, int32_t streams, int64_t int8_weights) {
+                   int state_bits, int32_t streams, int64_t int8_weights, int extensions) {
     bg_layer layer = make_layer(inputs, size, bits, product_bits, state_bits);
     bg_model plain = {&layer, NULL, inputs, 1, (uint8_t)state_bits};
     bg_simd_model model;
     bg_simd_work work;
     int16_t *x = zeros((size_t)(streams * inputs), 2), *scratch = zeros((size_t)size, 2), *states, *h, *c;
     int32_t padded = bg_simd_padded(size), limit = bg_code_limit((uint8_t)state_bits);
-    if (bg_simd_pack(&model, &plain, kernel, int8_weights) < 0) {
+    if (bg_simd_pack(&model, &plain, kernel, int8_weights, extensions) < 0) {
         exit(3);
     }
 #if defined(SABOTAGE)
@@ -127,8 +127,11 @@ int main(int argc, char **argv) {
     int compared = 0;
     for (; compared < 240; ++compared) {
         int bits = widths[compared % 3], state_bits = (const int[]){8, 13, 16}[compared / 3 % 3];
-        int32_t inputs = draw(1, 70), size = draw(1, 40), streams = compared % 2 ? STREAMS : draw(1, 3);
-        if (differs(kernel, inputs, size, bits, compared % 5 ? 64 : 32, state_bits, streams, compared % 4 ? 0 : 1 << 20)) {
+        int32_t inputs = draw(1, 70), size = draw(1, 70);
+        int32_t streams = compared % 7 == 0 ? MANY_STREAMS : compared % 2 ? STREAMS : draw(1, 3);
+        int64_t int8_weights = compared % 4 ? 0 : 1 << 20;
+        if (differs(kernel, inputs, size, bits, compared % 5 ? 64 : 32, state_bits, streams, int8_weights,
+                    compared % 8 < 6)) {
             printf("model %d differs\n", compared);
             return 1;
         }

@@ -4,6 +4,10 @@
 #define BG_INT8_FLIP 0x80
 /* A masked code keeps its place in the byte: one accumulator for each place. */
 #define BG_SUMS_PER_PLACE 1
+/* Codes of two bits are stacked (bg_simd_stack.h), where a mask less is a good part of the time. */
+#define BG_STACKS 1
+/* So many rows of int8 weights at a time, two words of each: a spread activation meets eight vectors. */
+#define BG_INT8_ROWS 128
 
 typedef vec activation;
 
@@ -17,12 +21,16 @@ BG_INLINE vec dot_int8(vec sum, vec weights, activation x) {
     return (vec)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)x, (__m512i)weights);
 }
 
+BG_INLINE vec dot_unsigned(vec sum, vec codes, activation x) {
+    return (vec)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)codes, (__m512i)x);
+}
+
 /* Adds the codes of one word of each lane, four activations for each of the 8 / bits places, to as many sums. */
 BG_INLINE void dot_codes(vec *sums, vec word, const activation *x, int bits) {
     int mask = (1 << bits) - 1;
     for (int place = 0; place < 8 / bits; ++place) {
         vec codes = word & fill((mask << (bits * place)) * 0x01010101);
-        sums[place] = (vec)_mm512_dpbusd_epi32((__m512i)sums[place], (__m512i)codes, (__m512i)x[place]);
+        sums[place] = dot_unsigned(sums[place], codes, x[place]);
     }
 }
 

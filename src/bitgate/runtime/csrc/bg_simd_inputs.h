@@ -44,8 +44,7 @@ BG_INLINE void arrange_group(const int16_t *x, uint8_t *to, int bits, int planes
 }
 
 BG_INLINE void arrange_as(const bg_simd_matrix *m, const int16_t *x, uint8_t *bytes, int bits, int planes, int flip) {
-    int32_t group = bits == 1 ? 32 : 16, columns = m->columns, j = 0;
-    int32_t width = m->row_words * (32 / bits);
+    int32_t group = bits == 1 ? 32 : 16, columns = m->columns, j = 0, width = bg_simd_width(m);
     for (; j + group <= columns; j += group) {
         for (int plane = 0; plane < planes; ++plane) {
             arrange_group(x + j, bytes + plane * width + j, bits, planes, plane, flip);
@@ -74,7 +73,11 @@ static int32_t arrange(const bg_simd_matrix *m, const int16_t *x, uint8_t *bytes
         arrange_planes(m, x, bytes, 8, BG_INT8_FLIP);
         return 0;
     }
-    if (m->bits == 2 && !many) {
+    if (m->stacked && !many) {
+        arrange_planes(m, x, bytes, 8, 0);
+    } else if (m->stacked) {
+        arrange_planes(m, x, bytes, 8, BG_INT8_FLIP);
+    } else if (m->bits == 2 && !many) {
         arrange_planes(m, x, bytes, 2, 0);
     } else if (m->bits == 2) {
         arrange_planes(m, x, bytes, 2, BG_INT8_FLIP);

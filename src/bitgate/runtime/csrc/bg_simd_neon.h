@@ -2,6 +2,8 @@
 
 #define BG_INT8_FLIP 0
 #define BG_SUMS_PER_PLACE 0
+#define BG_STACKS 0
+#define BG_INT8_ROWS 0
 
 typedef int8x16_t activation;
 

@@ -65,24 +65,72 @@ static int32_t pack_weights(const bg_matrix *from, int32_t row, uint32_t *to) {
     return total;
 }
 
-static int32_t count_ones(uint32_t word) {
-    word -= (word >> 1) & 0x55555555u;
+/* The sum of the codes in a word: of one bit, or of two. */
+static int32_t sum_codes(uint32_t word, int bits) {
+    word -= bits == 1 ? (word >> 1) & 0x55555555u : 0u;
     word = (word & 0x33333333u) + ((word >> 2) & 0x33333333u);
-    return (int32_t)((((word + (word >> 4)) & 0x0f0f0f0fu) * 0x01010101u) >> 24);
+    word = (word & 0x0f0f0f0fu) + ((word >> 4) & 0x0f0f0f0fu);
+    return (int32_t)((word * 0x01010101u) >> 24);
 }
 
-/* One row of packed codes; returns their sum. The spare bits at its end are zero. */
-static int32_t pack_codes(const bg_matrix *from, int32_t row, uint32_t *to, int32_t row_words) {
+/* One row of packed codes, unless to is NULL; returns their sum. The spare bits at its end are zero. */
+static int32_t pack_codes(const bg_matrix *from, int32_t row, uint32_t *to) {
     const uint8_t *codes = from->codes + (size_t)row * (size_t)from->row_bytes;
-    int32_t total = 0;
-    for (int32_t q = 0; q < row_words; ++q) {
+    int32_t total = 0, left = from->row_bytes;
+    for (; left > 0; left -= 4, codes += 4) {
         uint32_t word = 0;
-        int32_t left = from->row_bytes - 4 * q;
-        memcpy(&word, codes + 4 * q, left < 4 ? (size_t)left : 4);
-        to[(size_t)q * BG_SIMD_ROWS] = word;
-        total += from->bits == 1 ? count_ones(word) : count_ones(word & 0x55555555u) + 2 * count_ones(word & 0xaaaaaaaau);
+        if (left >= 4) {
+            memcpy(&word, codes, 4);
+        } else {
+            memcpy(&word, codes, (size_t)left);
+        }
+        if (to != NULL) {
+            *to = word;
+            to += BG_SIMD_ROWS;
+        }
+        total += sum_codes(word, from->bits);
     }
     return total;
+}
+
+/* A byte of four codes as a word of four bytes, one code in each. */
+static uint32_t spread_codes(uint32_t byte) {
+    uint32_t pairs = (byte | byte << 12) & 0x000f000fu;
+    return (pairs | pairs << 6) & 0x03030303u;
+}
+
+/* Up to four words of each lane from as many bytes, count, of up to 64 rows. */
+static inline void stack_words(const uint8_t *codes, size_t row_bytes, size_t count, int32_t rows, uint32_t *to) {
+    uint32_t bytes[BG_SIMD_STACK] = {0};
+    for (int32_t row = 0; row < rows; ++row) {
+        const uint8_t *from = codes + (size_t)row * row_bytes;
+        for (size_t k = 0; k < count; ++k) {
+            bytes[row] |= (uint32_t)from[k] << (8 * k);
+        }
+    }
+    for (size_t k = 0; k < count; ++k, to += BG_SIMD_LANES) {
+        unsigned shift = 8 * (unsigned)k;
+        for (int lane = 0; lane < BG_SIMD_LANES; ++lane) {
+            const uint32_t *from = bytes + lane;
+            to[lane] = spread_codes(from[0] >> shift & 255u) | spread_codes(from[BG_SIMD_LANES] >> shift & 255u) << 2 |
+                       spread_codes(from[2 * BG_SIMD_LANES] >> shift & 255u) << 4 |
+                       spread_codes(from[3 * BG_SIMD_LANES] >> shift & 255u) << 6;
+        }
+    }
+}
+
+static void stack_block(const bg_matrix *from, int32_t block, uint32_t *to) {
+    size_t row_bytes = (size_t)from->row_bytes;
+    const uint8_t *codes = from->codes + (size_t)block * BG_SIMD_STACK * row_bytes;
+    int32_t rows = from->rows - block * BG_SIMD_STACK;
+    rows = rows < BG_SIMD_STACK ? rows : BG_SIMD_STACK;
+    size_t q = 0;
+    for (; q + 4 <= row_bytes; q += 4) {
+        stack_words(codes + q, row_bytes, 4, rows, to + q * BG_SIMD_LANES);
+    }
+    if (q < row_bytes) {
+        stack_words(codes + q, row_bytes, row_bytes - q, rows, to + q * BG_SIMD_LANES);
+    }
 }
 
 /* What the sum of a row's products lacks, by how its activations are written (bg_simd_inputs.h). */
@@ -91,36 +139,53 @@ static int32_t offset(const bg_simd_matrix *m, int32_t total, int flip) {
     return (int32_t)((uint32_t)each * (uint32_t)total * (uint32_t)m->step);
 }
 
-static int pack_matrix(bg_simd_model *model, const bg_matrix *from, bg_simd_matrix *to) {
+/* How the weights are to lie. */
+static void plan_matrix(const bg_simd_model *model, const bg_matrix *from, bg_simd_matrix *to) {
     int is_packed = find_progression(from, to) && from->columns <= MOST_PACKED_COLUMNS &&
                     (int64_t)from->rows * from->columns > model->int8_weights;
-    int flip = model->kernel->int8_flip;
     to->rows = from->rows;
     to->columns = from->columns;
     to->planes = model->plain->state_bits > 8 ? 2 : 1;
     to->bits = is_packed ? from->bits : 8;
     to->base = is_packed ? to->base : 0;
     to->step = is_packed ? to->step : 1;
-    to->blocks = (from->rows + BG_SIMD_ROWS - 1) / BG_SIMD_ROWS;
-    to->row_words = is_packed ? (from->row_bytes + 3) / 4 : (from->columns + 15) / 16 * 4;
-    size_t rows = (size_t)to->blocks * BG_SIMD_ROWS;
-    to->words = bg_simd_take(model, rows * (size_t)to->row_words * sizeof *to->words);
+    to->stacked = model->kernel->stacks && to->bits == 2;
+    int32_t block = to->stacked ? BG_SIMD_STACK : BG_SIMD_ROWS;
+    to->blocks = (from->rows + block - 1) / block;
+    to->row_words = is_packed && !to->stacked ? (from->row_bytes + 3) / 4 : (from->columns + 15) / 16 * 4;
+}
+
+static void pack_rows(const bg_simd_model *model, const bg_matrix *from, bg_simd_matrix *to) {
+    int flip = model->kernel->int8_flip;
+    for (int32_t row = 0; row < from->rows; ++row) {
+        uint32_t *words = to->words + (size_t)(row / BG_SIMD_ROWS) * (size_t)to->row_words * BG_SIMD_ROWS;
+        words += row % BG_SIMD_ROWS;
+        int32_t total = to->bits == 8 ? pack_weights(from, row, words)
+                                      : pack_codes(from, row, to->stacked ? NULL : words);
+        to->constant[row] = offset(to, total, to->bits == 8 ? flip : 0);
+        to->constant_many[row] = offset(to, total, flip);
+    }
+    for (int32_t block = 0; to->stacked && block < to->blocks; ++block) {
+        stack_block(from, block, to->words + (size_t)block * (size_t)to->row_words * BG_SIMD_LANES);
+    }
+}
+
+static size_t larger_of(size_t a, size_t b) { return a > b ? a : b; }
+
+static int pack_matrix(bg_simd_model *model, const bg_matrix *from, bg_simd_matrix *to) {
+    plan_matrix(model, from, to);
+    size_t lanes = to->stacked ? BG_SIMD_LANES : BG_SIMD_ROWS;
+    size_t rows = (size_t)to->blocks * (to->stacked ? BG_SIMD_STACK : BG_SIMD_ROWS);
+    to->words = bg_simd_take(model, (size_t)to->blocks * lanes * (size_t)to->row_words * sizeof *to->words);
     to->constant = bg_simd_take(model, rows * sizeof *to->constant);
     to->constant_many = bg_simd_take(model, rows * sizeof *to->constant_many);
     if (to->words == NULL || to->constant == NULL || to->constant_many == NULL) {
         return -1;
     }
-    for (int32_t row = 0; row < from->rows; ++row) {
-        uint32_t *words = to->words + (size_t)(row / BG_SIMD_ROWS) * (size_t)to->row_words * BG_SIMD_ROWS;
-        words += row % BG_SIMD_ROWS;
-        int32_t total = is_packed ? pack_codes(from, row, words, to->row_words) : pack_weights(from, row, words);
-        to->constant[row] = offset(to, total, is_packed ? 0 : flip);
-        to->constant_many[row] = offset(to, total, flip);
-    }
-    size_t bytes = bg_simd_stride(to), block = (size_t)to->row_words * (size_t)(8 / to->bits) * BG_SIMD_ROWS;
-    model->widest_rows = rows > model->widest_rows ? rows : model->widest_rows;
-    model->widest_bytes = bytes > model->widest_bytes ? bytes : model->widest_bytes;
-    model->widest_block = block > model->widest_block ? block : model->widest_block;
+    pack_rows(model, from, to);
+    model->widest_rows = larger_of(model->widest_rows, rows);
+    model->widest_bytes = larger_of(model->widest_bytes, bg_simd_stride(to));
+    model->widest_block = larger_of(model->widest_block, ((size_t)bg_simd_width(to) / 4 + 15) / 16 * 16 * BG_SIMD_ROWS);
     model->products += (int64_t)from->rows * from->columns;
     return 0;
 }
@@ -169,6 +234,7 @@ static int pack_layer(bg_simd_model *model, const bg_layer *from, bg_simd_layer 
     int32_t size = from->w_hh.columns;
     find_cell(from, to);
     to->table = model->table;
+    to->byte_table = model->byte_table;
     to->size = size;
     to->padded = bg_simd_padded(size);
     to->skip = from->skip;
@@ -193,17 +259,35 @@ static int pack_layer(bg_simd_model *model, const bg_layer *from, bg_simd_layer 
     return pack_matrix(model, &from->w_ih, &to->w_ih) < 0 ? -1 : pack_matrix(model, &from->w_hh, &to->w_hh);
 }
 
-int bg_simd_pack(bg_simd_model *model, const bg_model *plain, const bg_simd_kernel *kernel, int64_t int8_weights) {
-    enum { ENTRIES = 192 };
-    *model = (bg_simd_model){.kernel = kernel, .plain = plain, .int8_weights = int8_weights};
+static int make_tables(bg_simd_model *model) {
+    enum { ENTRIES = 192, HIGH = 64 };
     model->table = bg_simd_take(model, ENTRIES * sizeof *model->table);
-    model->layers = bg_simd_take(model, (size_t)plain->n_layers * sizeof *model->layers + 1);
-    if (model->table == NULL || model->layers == NULL) {
+    model->byte_table = bg_simd_take(model, 3 * ENTRIES + HIGH);
+    if (model->table == NULL || model->byte_table == NULL) {
         return -1;
     }
     for (int k = 0; k < ENTRIES; ++k) {
+        uint32_t value = bg_sigmoid_table[k] - BG_ONE / 2u;
         uint32_t step = (uint32_t)(bg_sigmoid_table[k + 1] - bg_sigmoid_table[k]);
-        model->table[k] = (int32_t)((uint32_t)(bg_sigmoid_table[k] - BG_ONE / 2) << 16 | step);
+        model->table[k] = (int32_t)(value << 16 | step);
+        model->byte_table[k] = (uint8_t)value;
+        model->byte_table[ENTRIES + k] = (uint8_t)(value >> 8);
+        model->byte_table[2 * ENTRIES + k] = (uint8_t)step;
+        if (k < HIGH) {
+            model->byte_table[3 * ENTRIES + k] = (uint8_t)(step >> 8);
+        }
+    }
+    return 0;
+}
+
+int bg_simd_pack(bg_simd_model *model, const bg_model *plain, const bg_simd_kernel *kernel, int64_t int8_weights,
+                 int extensions) {
+    *model = (bg_simd_model){.kernel = kernel, .plain = plain, .int8_weights = int8_weights};
+    model->units = extensions ? bg_simd_find_units(kernel) : kernel->units;
+    model->multiply_many = extensions ? bg_simd_find_products(kernel) : kernel->products;
+    model->layers = bg_simd_take(model, (size_t)plain->n_layers * sizeof *model->layers + 1);
+    if (model->layers == NULL || make_tables(model) < 0) {
+        return -1;
     }
     for (int k = 0; k < plain->n_layers; ++k) {
         if (pack_layer(model, &plain->layers[k], &model->layers[k]) < 0) {

@@ -19,6 +19,24 @@ static int has_dot_product(void) {
 }
 #endif
 
+bg_simd_units_fn bg_simd_find_units(const bg_simd_kernel *kernel) {
+#if defined(__x86_64__)
+    if (kernel == &bg_simd_avx512 && __builtin_cpu_supports("avx512vbmi")) {
+        return bg_simd_vbmi_units;
+    }
+#endif
+    return kernel->units;
+}
+
+bg_simd_products_fn bg_simd_find_products(const bg_simd_kernel *kernel) {
+#if defined(__x86_64__)
+    if (kernel == &bg_simd_avx512 && bg_simd_amx_works()) {
+        return bg_simd_amx_products;
+    }
+#endif
+    return kernel->products;
+}
+
 const bg_simd_kernel *bg_simd_find(int path) {
     if (path == BG_SIMD_PORTABLE) {
         return &bg_simd_portable;

@@ -1,19 +1,5 @@
 /* Part of bg_simd_kernel.h: a matrix times one vector, from packed codes or int8 weights. */
 
-enum { BLOCK_VECTORS = BG_SIMD_ROWS / BG_LANES };
-
-/* Sums of one vector of rows from the totals of the planes. */
-BG_INLINE vec finish(const bg_simd_matrix *m, const int32_t *constant, int32_t row, vec high, vec low, int planes,
-                     int32_t sum) {
-    vec total = planes == 1 ? high : add((vec)((uvec)high << 8), low);
-    if (m->bits == 8) {
-        return add(total, load(constant + row));
-    }
-    int32_t offset = (int32_t)((uint32_t)m->base * (uint32_t)sum);
-    total = m->step == 1 ? total : multiply(total, fill(m->step));
-    return add(total, add(load(constant + row), fill(offset)));
-}
-
 /* Rows of group vectors of a block whose words begin at words. */
 BG_INLINE void codes_rows(const bg_simd_matrix *m, const uint32_t *words, int32_t row, const uint8_t *bytes,
                           int32_t sum, int32_t *sums, int bits, int planes, int group) {
@@ -49,7 +35,7 @@ BG_INLINE void codes_rows(const bg_simd_matrix *m, const uint32_t *words, int32_
 BG_INLINE void int8_rows(const bg_simd_matrix *m, const uint32_t *words, size_t apart, int32_t row,
                          const uint8_t *bytes, int32_t *sums, int planes, int group) {
     enum { MOST = 16 };
-    int abreast = 8 / group;
+    int abreast = group < 8 ? 8 / group : 2;
     int32_t width = m->row_words * 4;
     vec parts[MOST];
     for (int k = 0; k < abreast * group * planes; ++k) {
@@ -76,24 +62,32 @@ BG_INLINE void int8_rows(const bg_simd_matrix *m, const uint32_t *words, size_t 
     }
 }
 
-BG_INLINE void int8_product(const bg_simd_matrix *m, int32_t block, int32_t end, const uint8_t *bytes, int32_t *sums,
-                            int planes) {
+BG_INLINE void int8_product(const bg_simd_matrix *m, const uint8_t *bytes, int32_t *sums, int planes) {
+    enum { WIDE = BG_INT8_ROWS / BG_SIMD_ROWS };
     size_t apart = (size_t)m->row_words * BG_SIMD_ROWS;
-    const uint32_t *words = m->words + (size_t)block * apart;
-    for (; BLOCK_VECTORS == 2 && block + 2 <= end; block += 2, words += 2 * apart) {
+    const uint32_t *words = m->words;
+    int32_t block = 0;
+    for (; WIDE > 2 && planes == 1 && block + WIDE <= m->blocks; block += WIDE, words += WIDE * apart) {
+        int8_rows(m, words, apart, block * BG_SIMD_ROWS, bytes, sums, planes, WIDE * BLOCK_VECTORS);
+    }
+    for (; BLOCK_VECTORS == 2 && block + 2 <= m->blocks; block += 2, words += 2 * apart) {
         int8_rows(m, words, apart, block * BG_SIMD_ROWS, bytes, sums, planes, 4);
     }
-    for (; block < end; ++block, words += apart) {
+    for (; block < m->blocks; ++block, words += apart) {
         for (int k = 0; k < BLOCK_VECTORS; k += 2) {
             int8_rows(m, words + k * BG_LANES, apart, block * BG_SIMD_ROWS + k * BG_LANES, bytes, sums, planes, 2);
         }
     }
 }
 
-BG_INLINE void codes_product(const bg_simd_matrix *m, int32_t block, int32_t end, const uint8_t *bytes, int32_t sum,
-                             int32_t *sums, int bits, int planes) {
+#if BG_STACKS
+#include "bg_simd_stack.h"
+#endif
+
+BG_INLINE void codes_product(const bg_simd_matrix *m, const uint8_t *bytes, int32_t sum, int32_t *sums, int bits,
+                             int planes) {
     int group = BG_SUMS_PER_PLACE && bits == 1 ? 1 : 2;
-    for (; block < end; ++block) {
+    for (int32_t block = 0; block < m->blocks; ++block) {
         const uint32_t *words = m->words + (size_t)block * (size_t)m->row_words * BG_SIMD_ROWS;
         for (int k = 0; k < BLOCK_VECTORS; k += group) {
             int32_t row = block * BG_SIMD_ROWS + k * BG_LANES;
@@ -102,25 +96,37 @@ BG_INLINE void codes_product(const bg_simd_matrix *m, int32_t block, int32_t end
     }
 }
 
-static void product(const bg_simd_matrix *m, int32_t block, int32_t end, const uint8_t *bytes, int32_t sum,
-                    int32_t *sums) {
-    if (m->bits == 2) {
-        if (m->planes == 1) {
-            codes_product(m, block, end, bytes, sum, sums, 2, 1);
-        } else {
-            codes_product(m, block, end, bytes, sum, sums, 2, 2);
-        }
+BG_INLINE void product_as(const bg_simd_matrix *m, const uint8_t *bytes, int32_t sum, int32_t *sums, int planes) {
+    if (m->bits == 8) {
+        int8_product(m, bytes, sums, planes);
     } else if (m->bits == 1) {
-        if (m->planes == 1) {
-            codes_product(m, block, end, bytes, sum, sums, 1, 1);
-        } else {
-            codes_product(m, block, end, bytes, sum, sums, 1, 2);
-        }
-    } else if (m->planes == 1) {
-        int8_product(m, block, end, bytes, sums, 1);
+        codes_product(m, bytes, sum, sums, 1, planes);
     } else {
-        int8_product(m, block, end, bytes, sums, 2);
+#if BG_STACKS
+        stacked_product(m, bytes, sum, sums, planes);
+#else
+        codes_product(m, bytes, sum, sums, 2, planes);
+#endif
     }
+}
+
+static void product(const bg_simd_matrix *m, const uint8_t *bytes, int32_t sum, int32_t *sums) {
+    if (m->planes == 1) {
+        product_as(m, bytes, sum, sums, 1);
+    } else {
+        product_as(m, bytes, sum, sums, 2);
+    }
+}
+
+/* What the product does with a word of packed codes. */
+BG_INLINE void dot_packed(vec *sums, vec word, const activation *x, int bits) {
+#if BG_STACKS
+    if (bits == 2) {
+        dot_stack(sums, word, x[0]);
+        return;
+    }
+#endif
+    dot_codes(sums, word, x, bits);
 }
 
 /* The inner loop without memory: what the multipliers of this processor can do at best. */
@@ -144,7 +150,7 @@ BG_INLINE int64_t burn_as(int bits, int64_t rounds) {
             int apart = BG_SUMS_PER_PLACE ? 8 / bits : 1;
             for (int k = 0; k < 2; ++k) {
                 BG_OPAQUE(word);
-                dot_codes(&parts[k * apart], word, x, bits);
+                dot_packed(&parts[k * apart], word, x, bits);
             }
         }
     }

@@ -1,7 +1,7 @@
 /* Part of bg_simd_kernel.h: a matrix times many vectors. A block of codes is unpacked once for all of them. */
 
-/* The values of a block, one byte each, in the order of the packed places. Returns the words of a row. */
-static int32_t unpack_block(const bg_simd_matrix *m, const uint32_t *words, uint32_t *to) {
+/* The values of a block, one byte each, in the order of the packed places. */
+static void unpack_block(const bg_simd_matrix *m, const uint32_t *words, uint32_t *to) {
     int bits = m->bits, places = 8 / bits;
     uvec mask = (uvec)fill(0x01010101 * ((1 << bits) - 1));
     for (int32_t q = 0; q < m->row_words; ++q) {
@@ -13,8 +13,18 @@ static int32_t unpack_block(const bg_simd_matrix *m, const uint32_t *words, uint
             }
         }
     }
-    return m->row_words * places;
 }
+
+#if BG_STACKS
+/* 32 rows of a block as int8, in the order of blocks of int8 weights: its first two places, or its last. */
+static void unstack_half(const bg_simd_matrix *m, const uint32_t *words, int half_block, uint32_t *to) {
+    for (int32_t q = 0; q < m->row_words; ++q) {
+        uvec word = (uvec)load(words + q * BG_LANES) >> (4 * half_block);
+        store(to + q * BG_SIMD_ROWS, (vec)(word & (uvec)fill(0x03030303)));
+        store(to + q * BG_SIMD_ROWS + BG_LANES, (vec)(word >> 2 & (uvec)fill(0x03030303)));
+    }
+}
+#endif
 
 /* Two vectors of rows times n vectors of activations. */
 BG_INLINE void many_rows(const bg_simd_matrix *m, const uint32_t *words, int32_t row_words, int32_t row,
@@ -63,15 +73,27 @@ BG_INLINE void many_as(const bg_simd_matrix *m, const uint32_t *words, int32_t r
     }
 }
 
+/* Block k of 32 rows as int8: where it stands, or unpacked into work. */
+BG_INLINE const uint32_t *block_as_int8(const bg_simd_matrix *m, int32_t block, uint32_t *work) {
+    size_t block_words = (size_t)m->row_words * BG_SIMD_ROWS;
+    if (m->bits == 8) {
+        return m->words + (size_t)block * block_words;
+    }
+#if BG_STACKS
+    if (m->stacked) {
+        unstack_half(m, m->words + (size_t)(block / 2) * (block_words / 2), block % 2, work);
+        return work;
+    }
+#endif
+    unpack_block(m, m->words + (size_t)block * block_words, work);
+    return work;
+}
+
 static void products(const bg_simd_matrix *m, const bg_simd_inputs *inputs, int32_t n, int32_t *sums,
                      size_t sums_stride, uint32_t *work) {
-    for (int32_t block = 0; block < m->blocks; ++block) {
-        const uint32_t *words = m->words + (size_t)block * (size_t)m->row_words * BG_SIMD_ROWS;
-        int32_t row_words = m->row_words;
-        if (m->bits != 8) {
-            row_words = unpack_block(m, words, work);
-            words = work;
-        }
+    int32_t row_words = bg_simd_width(m) / 4;
+    for (int32_t block = 0; block < (m->stacked ? 2 : 1) * m->blocks; ++block) {
+        const uint32_t *words = block_as_int8(m, block, work);
         for (int k = 0; k < BLOCK_VECTORS; k += 2) {
             int32_t row = block * BG_SIMD_ROWS + k * BG_LANES;
             if (m->planes == 1) {

@@ -14,8 +14,9 @@ static size_t sums_stride(const bg_simd_model *model) { return model->widest_row
 
 int32_t bg_simd_vectors(const bg_simd_model *model, int64_t wanted) {
     int64_t fitting = SUMS_BYTES / (int64_t)(model->widest_rows * sizeof(int32_t) + 1);
-    /* A multiple of what the widest kernels multiply at once. */
-    int64_t most = fitting < BG_SIMD_VECTORS ? fitting & ~(int64_t)7 : BG_SIMD_VECTORS;
+    /* A multiple of what the widest kernels multiply at once: two tiles, or eight vectors. */
+    int64_t most = fitting & ~(int64_t)(fitting < 32 ? 7 : 31);
+    most = most < BG_SIMD_VECTORS ? most : BG_SIMD_VECTORS;
     most = most < BG_SIMD_SEQUENCES ? BG_SIMD_SEQUENCES : most;
     return (int32_t)(wanted < 1 ? 1 : wanted < most ? wanted : most);
 }
@@ -51,12 +52,12 @@ static void multiply(const bg_simd_model *model, bg_simd_work *work, const bg_si
                      int32_t *sums) {
     size_t stride = sums_stride(model);
     if (is_many) {
-        model->kernel->products(m, &work->inputs, n, sums, stride, work->block);
+        model->multiply_many(m, &work->inputs, n, sums, stride, work->block);
         return;
     }
     for (int32_t k = 0; k < n; ++k) {
         const uint8_t *bytes = work->inputs.bytes + (size_t)k * work->inputs.stride;
-        model->kernel->product(m, 0, m->blocks, bytes, work->inputs.sums[k], sums + (size_t)k * stride);
+        model->kernel->product(m, bytes, work->inputs.sums[k], sums + (size_t)k * stride);
     }
 }
 
@@ -92,7 +93,7 @@ static void update(const bg_simd_model *model, const bg_simd_layer *l, const int
     if (l->skip != NULL) {
         cell_bits = (uint8_t)(bits - l->skip->range_bits);
     }
-    model->kernel->units(l, cell_bits, 0, l->padded, sums_x, sums_h, h, h + l->padded);
+    model->units(l, cell_bits, 0, l->padded, sums_x, sums_h, h, h + l->padded);
     if (l->skip != NULL) {
         add_skip(l, bits, h);
     }
