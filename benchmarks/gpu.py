@@ -128,6 +128,7 @@ def make_step(column: str, size: tuple[int, int, int, int], dtype: torch.dtype) 
     steps, batch, features, hidden = size
     if column == "cuDNN nn.LSTM":
         layer = nn.LSTM(features, hidden).to("cuda", dtype)
+        layer.flatten_parameters()  # else cuDNN copies all weights to one block at every call
         x = torch.randn(steps, batch, features, device="cuda", dtype=dtype, requires_grad=True)
         wanted = [x, *layer.parameters()]
         return lambda: torch.autograd.grad(layer(x)[0].float().square().sum(), wanted)
