@@ -10,13 +10,14 @@ from bitgate.nn import (
     LSTM,
     Linear,
     SequenceClassifier,
+    clip_latents,
     distributions,
     fix_weights,
     kl_divergence,
     mean_entropy_bits,
     set_temperature,
 )
-from bitgate.weights import Categorical, FixedWeights, Gaussian, Quantized
+from bitgate.weights import Categorical, FixedWeights, Gaussian, Quantized, QuantizedWeights
 from tests.tolerances import EXACT, FLOAT32_ROUNDING, assert_near
 
 
@@ -107,3 +108,19 @@ def test_temperature_reaches_every_categorical_weight() -> None:
 def test_an_unknown_mode_is_refused_by_name() -> None:
     with pytest.raises(ArgumentError, match="mode: 'mean', expected 'map' or 'sample'"):
         fix_weights(make(), "mean")  # type: ignore[arg-type]
+
+
+def test_clipped_latents_give_the_same_weights_and_move_again() -> None:
+    model = make(weights=Quantized())
+    latents = [d.latent for d in distributions(model) if isinstance(d, QuantizedWeights)]
+    with torch.no_grad():
+        for latent in latents:
+            latent.mul_(3)
+    before = states(fix_weights(model))
+    clip_latents(model)
+    assert all(float(latent.detach().abs().max()) == 1.0 for latent in latents)
+    for a, b in zip(states(fix_weights(model)), before, strict=True):
+        assert_near(a, b, EXACT, "weights")
+    model(torch.randn(2, 3, 2), torch.tensor([3, 3])).square().sum().backward()
+    ends = [latent.grad[latent.detach().abs() == 1] for latent in latents if latent.grad is not None]
+    assert all(bool((end != 0).any()) for end in ends)

@@ -2,11 +2,13 @@
 
 import copy
 
+import pytest
 import torch
 
-from bitgate.nn import SequenceClassifier
+from bitgate.nn import SequenceClassifier, distributions
 from bitgate.train.config import FitConfig
 from bitgate.train.module import make_optimizer
+from bitgate.weights import Quantized, QuantizedWeights
 from tests.tolerances import EXACT, FLOAT32_PARITY, assert_near
 
 
@@ -50,3 +52,12 @@ def test_an_earlier_checkpoint_goes_on_as_it_began() -> None:
     resumed.load_state_dict(state)
     for a, b in zip(stepped(resumed_model, resumed, 3), stepped(model, plain, 3), strict=True):
         assert_near(a, b, EXACT, "parameter")
+
+
+@pytest.mark.parametrize("clip", [True, False])
+def test_latents_are_clipped_behind_every_step(clip: bool) -> None:
+    model = SequenceClassifier(2, 3, (5,), weights=Quantized(), coupled=True)
+    found = make_optimizer(model, FitConfig(data="digits", method="qat", learning_rate=0.5, clip_latents=clip))
+    stepped(model, found["optimizer"], 5)  # type: ignore[index, arg-type, typeddict-item]
+    largest = max(float(d.latent.detach().abs().max()) for d in distributions(model) if isinstance(d, QuantizedWeights))
+    assert (largest == 1) if clip else (largest > 1)

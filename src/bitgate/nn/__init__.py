@@ -9,6 +9,7 @@ from bitgate.nn.language import LanguageModel, detach
 from bitgate.nn.linear import Linear
 from bitgate.nn.lstm import LSTM
 from bitgate.nn.posterior import (
+    clip_latents,
     distributions,
     fix_weights,
     kl_divergence,
@@ -36,6 +37,7 @@ __all__ = [
     "SequenceClassifier",
     "Standardize",
     "TextClassifier",
+    "clip_latents",
     "count_bits",
     "detach",
     "distributions",

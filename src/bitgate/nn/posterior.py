@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from bitgate.errors import ArgumentError
-from bitgate.weights import CategoricalWeights, FixedWeights, WeightDistribution
+from bitgate.weights import CategoricalWeights, FixedWeights, QuantizedWeights, WeightDistribution
 from bitgate.weights.distribution import Trick
 
 M = TypeVar("M", bound=nn.Module)
@@ -76,3 +76,15 @@ def set_temperature(model: nn.Module, temperature: float) -> None:
     for distribution in distributions(model):
         if isinstance(distribution, CategoricalWeights):
             distribution.temperature = temperature
+
+
+def clip_latents(model: nn.Module) -> None:
+    """Puts the latent weights of quantization-aware training back into the range of their levels.
+
+    To be called behind every step of the optimizer, as ``bitgate fit`` does: outside the range a latent weight gets no
+    gradient, so what an optimizer's momentum takes there would stay for good (BinaryConnect: Courbariaux et al. 2015,
+    section 2.4). The quantized weights do not change under the rule "nearest". Models without latents are left alone.
+    """
+    for distribution in distributions(model):
+        if isinstance(distribution, QuantizedWeights):
+            distribution.clip_()

@@ -63,6 +63,8 @@ class FitConfig:
         scale_learning_rate: Adam's for the scales of discrete layers.
         learning_rate_schedule: constant, or cosine down to a hundredth.
         clip_norm: largest norm of the gradient; 0 does not clip.
+        clip_latents: after every step, put latent weights (method qat) back into the range of their levels, where
+            they get a gradient.
         batch_size: sequences per step.
         epochs: passes over the training part, at most.
         patience: stop after so many validated epochs without a better one; 0 never stops early.
@@ -112,6 +114,7 @@ class FitConfig:
     scale_learning_rate: float = 0.002
     learning_rate_schedule: Literal["constant", "cosine"] = "cosine"
     clip_norm: float = 1.0
+    clip_latents: bool = True
     batch_size: int = 64
     epochs: int = 100
     patience: int = 0

@@ -8,7 +8,7 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
-from bitgate.nn import Classifier, fix_weights, mean_entropy_bits, set_temperature, set_trick
+from bitgate.nn import Classifier, clip_latents, fix_weights, mean_entropy_bits, set_temperature, set_trick
 from bitgate.train.config import FitConfig
 from bitgate.train.objective import distillation, free_energy
 from bitgate.train.schedules import Schedule
@@ -154,6 +154,8 @@ def make_optimizer(model: nn.Module, config: FitConfig) -> OptimizerLRScheduler:
     if scales:
         groups.append({"params": scales, "lr": config.scale_learning_rate})
     optimizer = torch.optim.Adam(groups, lr=rate, fused=True)
+    if config.clip_latents and config.method == "qat":
+        optimizer.register_step_post_hook(lambda *_: clip_latents(model))
     if config.learning_rate_schedule == "constant":
         return {"optimizer": optimizer}
     decay = Schedule("cosine", 1.0, 0.01)

@@ -22,7 +22,8 @@ class Quantized(Weights):
         ``"threshold"``: for ternary levels, ``sign(w)`` where ``|w| > 0.7 mean|w|``, else 0 (Li et al. 2016,
         Ternary Weight Networks, equation 6).
 
-    Pseudo-gradient, for both rules: straight through where the latent lies within the outer levels, 0 outside.
+    Pseudo-gradient, for both rules: straight through where the latent lies within the outer levels, 0 outside. So a
+    latent that a step takes outside gets no gradient any more; ``bitgate.nn.clip_latents`` brings it back.
     [DLSTM] does not name its quantizer; this choice is ours (Courbariaux et al. 2016).
 
     Args:
@@ -81,6 +82,11 @@ class QuantizedWeights(WeightDistribution):
         """Draws the latent weights uniformly between the outer levels."""
         with torch.no_grad():
             self.latent.uniform_(self.levels[0], self.levels[-1])
+
+    def clip_(self) -> None:
+        """Puts latent weights outside the outer levels on them: the same weights, which can move again."""
+        with torch.no_grad():
+            self.latent.clamp_(self.levels[0], self.levels[-1])
 
     def sample(self, *, generator: torch.Generator | None = None) -> Tensor:
         """The quantized weights, with the straight-through gradient."""
