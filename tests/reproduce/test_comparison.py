@@ -6,6 +6,7 @@ import pytest
 
 from bitgate.errors import FormatError
 from bitgate.reproduce import Results, compare, draw, find_grids, load_grid, to_markdown
+from bitgate.reproduce.results import append
 from tests.reproduce.test_grid import EXPERIMENTS
 
 
@@ -70,6 +71,16 @@ def test_grids_that_share_a_cell_share_its_rows(grid_file):
     first, second = load_grid(grid_file), load_grid(other)
     write_results(first, row(first.cells[0], 1, map=0.9))
     assert [comparison.cell for comparison in compare(second, Results.read(second))] == ["same"]
+
+
+def test_a_trial_stands_in_the_file_once(tmp_path):
+    path = tmp_path / "results" / "grid.jsonl"
+    row = {"config": "abc", "trial": 1, "test": {"map": 0.5}}
+    assert append(path, row)
+    assert not append(path, row | {"seconds": 3.0}), "another process has finished it in the meantime"
+    assert append(path, row | {"trial": 2})
+    assert append(path, row | {"config": "abd"})
+    assert len(path.read_text().splitlines()) == 3
 
 
 def test_a_damaged_line_is_named(grid_file):

@@ -1,5 +1,6 @@
 """Results of trials: one line of JSON each, appended as they come."""
 
+import fcntl
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,8 +48,16 @@ def _read(path: Path) -> list[Row]:
     return rows
 
 
-def append(path: Path, row: Row) -> None:
-    """Adds one row in a single write, so that several processes may append to one file."""
+def append(path: Path, row: Row) -> bool:
+    """Adds one row in a single write, unless the file has one of the same options and trial; tells whether it did.
+
+    Several processes may append to one file: one that started before another finished the trial must not add it again.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
+    with path.open("a+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        key = (row.get("config"), row.get("trial"))
+        if any((other.get("config"), other.get("trial")) == key for other in _read(path)):
+            return False
         file.write(json.dumps(row) + "\n")
+    return True

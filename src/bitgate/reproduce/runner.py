@@ -60,8 +60,7 @@ def run_grid(
             if isinstance(row, BaseException):
                 failures.append(f"{trial.cell.name}, trial {trial.number}: {type(row).__name__}: {row}")
             elif row is not None:
-                append(grid.results_file, row)
-                added += 1
+                added += append(grid.results_file, row)
     if failures:
         raise BitgateError(f"{len(failures)} of {len(trials)} trials failed; the first: {failures[0]}")
     return added
