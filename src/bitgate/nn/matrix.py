@@ -44,6 +44,14 @@ def discrete_scale(matrix: WeightMatrix) -> bool:
     return isinstance(matrix, WeightDistribution) and matrix.levels is not None
 
 
+STEP_SCALE = 2.0
+"""What the scale of a gate of two levels starts at, relative to others.
+
+A step has the same value at any scale, but a pseudo-gradient as wide as the scale is small: twice the scale learns faster
+and ends lower, by QAT and by the r-trick (docs/decisions/0008-latents-and-steps.md).
+"""
+
+
 def initial_log_scale(fan_in: int) -> float:
     """Logarithm of the initial scale ``2 / sqrt(fan_in)``.
 

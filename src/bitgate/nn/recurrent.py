@@ -16,6 +16,7 @@ from bitgate.cells import CELL_GATES, CellKind, Sharing, resolve_sharing
 from bitgate.errors import ArgumentError, ShapeError
 from bitgate.gates import resolve_gates
 from bitgate.nn.matrix import (
+    STEP_SCALE,
     WeightMatrix,
     check_forget_bias,
     discrete_scale,
@@ -164,6 +165,9 @@ class RecurrentModule(nn.Module, ABC):
         for name, start in starts.items():
             if hasattr(self, name + suffix):
                 nn.init.constant_(getattr(self, name + suffix), start)
+        if hasattr(self, "log_scale" + suffix):
+            steps = [index for index, levels in enumerate(self.recurrence.gates) if levels == 2]
+            getattr(self, "log_scale" + suffix)[steps] += math.log(STEP_SCALE)
         if self.forget_bias is not None:
             gate, sign = ("i", -1.0) if self.coupled else ("f", 1.0)
             block = CELL_GATES[self.recurrence.cell].index(gate)
