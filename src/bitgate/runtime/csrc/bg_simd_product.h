@@ -22,11 +22,11 @@ BG_INLINE void codes_rows(const bg_simd_matrix *m, const uint32_t *words, int32_
             }
         }
     }
+    ending e = ending_of(m, m->constant, row, bits, sum);
     for (int k = 0; k < group; ++k) {
         vec high = total_codes(&parts[k * planes * apart], bits);
         vec low = planes == 1 ? high : total_codes(&parts[(k * planes + 1) * apart], bits);
-        int32_t at = row + k * BG_LANES;
-        store(sums + at, finish(m, m->constant, at, high, low, planes, sum));
+        store(sums + row + k * BG_LANES, finish(&e, k * BG_LANES, high, low, planes));
     }
 }
 
@@ -52,13 +52,13 @@ BG_INLINE void int8_rows(const bg_simd_matrix *m, const uint32_t *words, size_t 
             }
         }
     }
+    ending e = ending_of(m, m->constant, row, 8, 0);
     for (int k = 0; k < group; ++k) {
         vec total[2] = {fill(0), fill(0)};
         for (int n = 0; n < planes * abreast; ++n) {
             total[n / abreast] = add(total[n / abreast], parts[k * planes * abreast + n]);
         }
-        int32_t at = row + k * BG_LANES;
-        store(sums + at, finish(m, m->constant, at, total[0], total[1], planes, 0));
+        store(sums + row + k * BG_LANES, finish(&e, k * BG_LANES, total[0], total[1], planes));
     }
 }
 
