@@ -1,9 +1,9 @@
 """Speed of one ternary LSTM layer against other runtimes, and of opening a model: the published measurement.
 
-python benchmarks/inference.py                 # every peer, one and two threads; about four minutes
+python benchmarks/inference.py                 # every peer, one and two threads; about five minutes
 python benchmarks/inference.py --seconds 0.5 --sizes 64 256 --threads 1 --out quick.json
 
-The same code as `bitgate bench`. Peers run with one and two threads; ours always has one.
+The same code as `bitgate bench`. All run with one and two threads; ours takes the second for 512 units and more.
 """
 
 import argparse

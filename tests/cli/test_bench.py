@@ -32,6 +32,16 @@ def test_bench_against_torch(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert target.with_suffix(".svg").stat().st_size > 5000
 
 
+def test_ours_takes_a_second_thread_where_it_pays() -> None:
+    rows, _ = measure(Plan([8, 512], threads=(1, 2), against=("torch",), seconds=0.05, steps=4), lambda text: None)
+    assert [(row["threads"], row["size"], row["our_threads"]) for row in rows] == [
+        (1, 8, 1),
+        (1, 512, 1),
+        (2, 8, 1),
+        (2, 512, 2),
+    ]
+
+
 @pytest.mark.slow
 def test_all_peers_that_are_installed() -> None:
     """Every peer runs its own layer; in a row without any, ours stands alone."""

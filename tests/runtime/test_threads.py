@@ -165,6 +165,17 @@ def test_a_session_with_two_threads(wide: FrozenModel) -> None:
 
 
 @needs_linux
+def test_every_thread_has_enough_units() -> None:
+    """Of sixteen threads three are started."""
+    before = count_threads()
+    session = Session(
+        random_frozen_model(np.random.default_rng(0), hidden_sizes=(3 * simd.UNITS_PER_THREAD,)), threads=16
+    )
+    session.run(random_sequences(np.random.default_rng(1), session.frozen, 1, 20))
+    assert count_threads() == before + 2
+
+
+@needs_linux
 def test_threads_come_sleep_and_go(wide: FrozenModel) -> None:
     x = random_sequences(np.random.default_rng(1), wide, 1, 20)[0]
     before = count_threads()
@@ -250,7 +261,7 @@ def test_forked_children_go_on() -> None:
 
 @pytest.mark.parametrize("threads", [0, -1, engines.MAX_THREADS + 1, True, 2.0, "2", None])
 def test_bad_threads(threads: Any) -> None:
-    with pytest.raises(ArgumentError, match="threads: .*, expected a whole number from 1 to 16"):
+    with pytest.raises(ArgumentError, match=r"threads: .*, expected a whole number from 1 to 16"):
         Session(random_frozen_model(np.random.default_rng(0)), threads=threads)
 
 

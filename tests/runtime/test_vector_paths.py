@@ -1,5 +1,7 @@
-"""The vector kernels without Python against the plain ones, on one to three threads: with gcc and clang here, NEON in an
-emulator (QEMU)."""
+"""The vector kernels without Python against the plain ones, on one to three threads.
+
+With gcc and clang here, NEON in an emulator (QEMU).
+"""
 
 import importlib.util
 import shutil

@@ -17,6 +17,10 @@ PATHS = ("portable", "neon", "avx2", "avx512")
 """From plain to wide, in the order of csrc/bg_simd.h; ``avx512`` means AVX-512 with VNNI."""
 
 
+UNITS_PER_THREAD = 256
+"""A thread takes at least so many units of a layer: with fewer, waiting for each other costs more than it saves."""
+
+
 def supported_paths() -> tuple[str, ...]:
     """The paths that this build and processor have.
 
@@ -84,7 +88,7 @@ class SimdEngine:
         self._classes = None if frozen.readout is None else frozen.output_size
         self._dtype = np.dtype(np.int32 if frozen.readout is not None else np.int16)
 
-    def with_threads(self, threads: int, least_units: int = 256, patient: bool = False) -> "SimdEngine":
+    def with_threads(self, threads: int, least_units: int = UNITS_PER_THREAD, patient: bool = False) -> "SimdEngine":
         """The same packed weights for a user of their own with up to ``threads`` threads, which share large layers.
 
         Args:
