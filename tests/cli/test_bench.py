@@ -10,6 +10,7 @@ from bitgate.bench import PEERS, measure
 from bitgate.bench.measure import Plan
 from bitgate.bench.peers import Contestant
 from bitgate.cli.main import main
+from bitgate.runtime import engines
 
 pytestmark = pytest.mark.skipif(not runtime.native_available(), reason=runtime.native_status())
 
@@ -38,7 +39,7 @@ def test_ours_takes_a_second_thread_where_it_pays() -> None:
         (1, 8, 1),
         (1, 512, 1),
         (2, 8, 1),
-        (2, 512, 2),
+        (2, 512, min(2, engines.count_cores())),
     ]
 
 

@@ -25,6 +25,7 @@ from tests.runtime.test_simd import PACKED, PATHS, UNPACKED, assert_equal_traces
 
 pytestmark = pytest.mark.skipif(not runtime.native_available(), reason=runtime.native_status())
 needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="counts threads in /proc")
+needs_cores = pytest.mark.skipif(engines.count_cores() < 2, reason="one core has one thread")
 
 
 def shared(engine: simd.SimdEngine, threads: int) -> simd.SimdEngine:
@@ -167,15 +168,22 @@ def test_a_session_with_two_threads(wide: FrozenModel) -> None:
 @needs_linux
 def test_every_thread_has_enough_units() -> None:
     """Of sixteen threads three are started."""
+    model = random_frozen_model(np.random.default_rng(0), hidden_sizes=(3 * simd.UNITS_PER_THREAD,))
     before = count_threads()
-    session = Session(
-        random_frozen_model(np.random.default_rng(0), hidden_sizes=(3 * simd.UNITS_PER_THREAD,)), threads=16
-    )
-    session.run(random_sequences(np.random.default_rng(1), session.frozen, 1, 20))
+    engine = simd.SimdEngine(model, PATHS[-1]).with_threads(16)
+    engine.run(random_sequences(np.random.default_rng(1), model, 1, 20), None)
     assert count_threads() == before + 2
 
 
+def test_one_core_has_one_thread(wide: FrozenModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "count_cores", lambda: 1)
+    session = Session(wide, threads=2)
+    assert session.threads == 2
+    assert session._engine is Session(wide)._engine
+
+
 @needs_linux
+@needs_cores
 def test_threads_come_sleep_and_go(wide: FrozenModel) -> None:
     x = random_sequences(np.random.default_rng(1), wide, 1, 20)[0]
     before = count_threads()

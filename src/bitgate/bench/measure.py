@@ -17,6 +17,7 @@ import numpy as np
 from bitgate.bench.ours import ternary_lstm
 from bitgate.bench.peers import PEERS, Call, Contestant
 from bitgate.runtime import MAX_THREADS, Session, simd_path
+from bitgate.runtime.engines import count_cores
 from bitgate.runtime.simd import UNITS_PER_THREAD, SimdEngine, burn
 
 OURS = "bitgate"
@@ -147,7 +148,7 @@ def _row(
     row: Row = {
         "size": size,
         "threads": threads,
-        "our_threads": max(1, min(threads, MAX_THREADS, size // UNITS_PER_THREAD)),
+        "our_threads": max(1, min(threads, MAX_THREADS, count_cores(), size // UNITS_PER_THREAD)),
         "samples": len(times[KERNEL]),
         "us_per_step": {
             name: {

@@ -1,5 +1,6 @@
 """Which kernels run a model, and one packed copy of its weights for all sessions."""
 
+import os
 import threading
 from typing import Any, Literal, Protocol
 from weakref import WeakValueDictionary
@@ -96,14 +97,22 @@ def check_threads(threads: int, backend: Backend) -> int:
 
 
 def private_engine(frozen: FrozenModel, backend: Backend, threads: int) -> Engine:
-    """The engine of one session: the shared one, or over it one with threads of its own.
+    """The engine of one session: the shared one, or over it one with threads of its own, at most one for each core.
 
     Raises:
         ToolError: the native library is needed, but not built, or threads, which this system lacks.
         ArgumentError: ``$BITGATE_SIMD`` names no path of this processor.
     """
     engine = shared_engine(frozen, backend)
+    threads = min(threads, count_cores())
     return engine.with_threads(threads) if threads > 1 and isinstance(engine, SimdEngine) else engine
+
+
+def count_cores() -> int:
+    """The processor's cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _make(frozen: FrozenModel, kernel: str) -> Engine:

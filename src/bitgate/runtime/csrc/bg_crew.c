@@ -15,7 +15,7 @@
 
 enum {
     LINE = 64,         /* bytes of a cache line: what two threads write shall not share one */
-    PAUSES = 200,      /* then the core is offered to others: perhaps the one that is waited for has none */
+    PAUSES = 50,       /* then the core is offered to others: on a busy machine one of them may be who is waited for */
     SPIN_NS = 50000    /* of an idle helper */
 };
 

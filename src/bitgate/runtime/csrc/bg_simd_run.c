@@ -163,7 +163,7 @@ typedef struct {
 
 static void step_share(void *argument, int member) {
     const layer_step *s = argument;
-    bg_simd_work *work = &s->works[member];
+    bg_simd_work own = s->works[member], *work = &own; /* written to, so not beside that of another */
     bg_simd_share share = bg_simd_share_of(s->layer, work->crew, s->members, member);
     int is_many = s->n >= MANY;
     put_rows(s->model, work, &s->layer->w_ih, s->n, s->x, s->x_stride);
@@ -310,7 +310,7 @@ static int32_t run_step(const layer_run *r, bg_simd_work *work, const bg_simd_sh
 
 static void run_share(void *argument, int member) {
     const layer_run *r = argument;
-    bg_simd_work *work = &r->works[member];
+    bg_simd_work own = r->works[member], *work = &own;
     bg_simd_share share = bg_simd_share_of(r->layer, work->crew, r->members, member);
     int32_t chunk = work->vectors / r->n;
     if (member == 0) {
