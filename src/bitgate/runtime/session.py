@@ -34,9 +34,9 @@ class Session:
         threads: up to so many threads, 1 to 16, work at one step or sequence, the caller's included, but no more than
             there are cores; more than 1 needs the vector kernels. Each takes at least 256 units of a layer: smaller
             ones have one thread, for waiting for each other would cost more than it saves. The others start when
-            first needed, spin for 50 us after each step, then sleep, and end with the session. A step that finds
-            them asleep wakes them and goes alone, so they help where steps follow each other closely, and in
-            sequences. They want cores of their own: on a busy machine one thread is faster.
+            first needed, spin for 50 us after each step, then sleep, and end with the session. Steps that are
+            further apart go alone, so they help in sequences and where steps follow each other closely. They want
+            cores of their own: on a busy machine one thread is faster.
 
     Raises:
         ArgumentError: an unknown backend, ``$BITGATE_SIMD`` names a path that this processor lacks, or ``threads`` is

@@ -94,7 +94,7 @@ class SimdEngine:
         Args:
             threads: 1 to 16, the caller's included. They start when first needed and end with the engine.
             least_units: a thread takes at least so many units of a layer.
-            patient: whether a step waits for threads that sleep, for tests; otherwise it wakes them and goes alone.
+            patient: whether a step waits for threads that sleep, for tests; otherwise it goes alone.
 
         Raises:
             ToolError: the system has no threads that the kernels know.

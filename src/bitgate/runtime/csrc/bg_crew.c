@@ -16,7 +16,7 @@
 enum {
     LINE = 64,         /* bytes of a cache line: what two threads write shall not share one */
     PAUSES = 50,       /* then the core is offered to others: on a busy machine one of them may be who is waited for */
-    SPIN_NS = 50000    /* of an idle helper */
+    SPIN_NS = 50000    /* of an idle helper; calls that are further apart find it asleep */
 };
 
 enum { ASLEEP, WOKEN, AWAKE };
@@ -42,6 +42,7 @@ struct bg_crew {
     atomic_uint taken;    /* by a caller of this generation, plus 1; 0 if nobody has it */
     atomic_int is_over;
     int at_work;          /* members of the current call */
+    int64_t last_ns;      /* when the last call was done */
     bg_crew_part part;
     void *argument;
 };
@@ -191,16 +192,34 @@ static void run_all(bg_crew *crew, int members, bg_crew_part part, void *argumen
     }
 }
 
-int bg_crew_run(bg_crew *crew, int members, int is_long, bg_crew_part part, void *argument) {
+static void give(bg_crew *crew) {
+    crew->last_ns = now_ns();
+    atomic_store(&crew->taken, 0);
+}
+
+static int run_together(bg_crew *crew, int members, int is_long, bg_crew_part part, void *argument) {
     if (!take(crew)) {
         return 0;
     }
-    int ready = start_helpers(crew, members - 1) && (are_awake(crew, members) || is_long || crew->is_patient);
+    int waits = is_long || crew->is_patient, is_close = waits || now_ns() - crew->last_ns < SPIN_NS;
+    int ready = is_close && start_helpers(crew, members - 1) && (are_awake(crew, members) || waits);
     if (ready) {
         run_all(crew, members, part, argument);
     }
-    atomic_store(&crew->taken, 0);
+    give(crew);
     return ready;
+}
+
+void bg_crew_run(bg_crew *crew, int *members, int is_long, bg_crew_part part, void *argument) {
+    if (*members > 1 && run_together(crew, *members, is_long, part, argument)) {
+        return;
+    }
+    int is_noted = *members > 1;
+    *members = 1;
+    part(argument, 0);
+    if (is_noted && take(crew)) {
+        give(crew);
+    }
 }
 
 uint32_t bg_crew_arrive(bg_crew *crew, int member) {
@@ -270,13 +289,11 @@ int bg_crew_members(const bg_crew *crew, int32_t units) {
     return 1;
 }
 
-int bg_crew_run(bg_crew *crew, int members, int is_long, bg_crew_part part, void *argument) {
+void bg_crew_run(bg_crew *crew, int *members, int is_long, bg_crew_part part, void *argument) {
     (void)crew;
-    (void)members;
     (void)is_long;
-    (void)part;
-    (void)argument;
-    return 0;
+    *members = 1;
+    part(argument, 0);
 }
 
 uint32_t bg_crew_arrive(bg_crew *crew, int member) {

@@ -23,10 +23,11 @@ void bg_crew_free(bg_crew *crew);
 /* How many members a layer of so many units is worth; 1 where crew is NULL. */
 int bg_crew_members(const bg_crew *crew, int32_t units);
 
-/* part(argument, k) of every k < members at the same time; returns when all are done. 0, and nothing was done, if the
- * helpers cannot be had: another thread has them, none could be started, or, unless the work is long, they sleep and
- * have now been woken for the next time. Reentrant in that sense: any threads may call it with one crew. */
-int bg_crew_run(bg_crew *crew, int members, int is_long, bg_crew_part part, void *argument);
+/* part(argument, k) of every k < *members at the same time; returns when all are done. If the helpers cannot be had,
+ * *members is made 1 and the caller does it alone: where another thread has them, where they cannot be started, and,
+ * unless the work is long, where they sleep. Those are woken for the next time if calls follow each other closely.
+ * crew may be NULL for one member. Reentrant: any threads may call it with one crew. */
+void bg_crew_run(bg_crew *crew, int *members, int is_long, bg_crew_part part, void *argument);
 
 /* Inside of a part: says that this member has come so far; returns how often it has said so. */
 uint32_t bg_crew_arrive(bg_crew *crew, int member);

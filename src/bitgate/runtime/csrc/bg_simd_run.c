@@ -193,10 +193,7 @@ const int16_t *bg_simd_step(const bg_simd_model *model, bg_simd_work *work, int3
     for (int k = 0; k < model->plain->n_layers; ++k) {
         const bg_simd_layer *l = &model->layers[k];
         layer_step s = {model, work, l, bg_crew_members(work->crew, l->size), n, x, x_stride, state_size, states};
-        if (s.members == 1 || !bg_crew_run(work->crew, s.members, 0, step_share, &s)) {
-            s.members = 1;
-            step_share(&s, 0);
-        }
+        bg_crew_run(work->crew, &s.members, 0, step_share, &s);
         x = states;
         x_stride = state_size;
         states += l->state_size;
@@ -334,8 +331,5 @@ void bg_simd_layer_run(const bg_simd_model *model, bg_simd_work *work, int layer
     const bg_simd_layer *l = &model->layers[layer];
     int members = bg_crew_members(work->crew, l->size);
     layer_run r = {model, work, l, members, reverse, n, steps, lengths, x, x_stride, states, output};
-    if (members == 1 || !bg_crew_run(work->crew, members, (int64_t)n * steps >= LONG, run_share, &r)) {
-        r.members = 1;
-        run_share(&r, 0);
-    }
+    bg_crew_run(work->crew, &r.members, (int64_t)n * steps >= LONG, run_share, &r);
 }
