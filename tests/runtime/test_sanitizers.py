@@ -128,8 +128,13 @@ def test_an_overrun_would_be_found(package: Path) -> None:
     assert kernel.read_text() != text
     vectors = package / "runtime" / "csrc" / "bg_simd_product.h"
     text = vectors.read_text()
-    vectors.write_text(text.replace("q < m->row_words;", "q < m->row_words + 64;"))
-    assert vectors.read_text() != text
+    for right, wrong in (
+        ("q < m->row_words;", "q < m->row_words + 64;"),
+        ("rows = m->blocks * BG_SIMD_ROWS;", "rows = (m->blocks + 1) * BG_SIMD_ROWS;"),
+    ):
+        assert right in text
+        text = text.replace(right, wrong)
+    vectors.write_text(text)
     build(package)
     for backend in ("plain", *supported_paths()):
         done = run_sanitized(package, backend)
