@@ -29,8 +29,9 @@ setup(
             # Paths for newer processors are chosen by pragmas in their own files, so no flag names an instruction set.
             extra_compile_args=[
                 *("-std=gnu11", "-O3", "-g0", "-ffp-contract=off", "-fvisibility=hidden"),
-                *("-Wall", "-Wextra", "-Wno-psabi"),
+                *("-pthread", "-Wall", "-Wextra", "-Wno-psabi"),
             ],
+            extra_link_args=["-pthread"],
             optional=True,
         ),
         Extension(

@@ -10,6 +10,7 @@ from bitgate.bench import PEERS, measure
 from bitgate.bench.measure import Plan
 from bitgate.bench.peers import Contestant
 from bitgate.cli.main import main
+from bitgate.runtime import engines
 
 pytestmark = pytest.mark.skipif(not runtime.native_available(), reason=runtime.native_status())
 
@@ -30,6 +31,16 @@ def test_bench_against_torch(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         assert row["floor_us"]["2"] > row["floor_us"]["8"] > 0
     assert written["machine"]["simd_path"] == runtime.simd_path()
     assert target.with_suffix(".svg").stat().st_size > 5000
+
+
+def test_ours_takes_a_second_thread_where_it_pays() -> None:
+    rows, _ = measure(Plan([8, 512], threads=(1, 2), against=("torch",), seconds=0.05, steps=4), lambda text: None)
+    assert [(row["threads"], row["size"], row["our_threads"]) for row in rows] == [
+        (1, 8, 1),
+        (1, 512, 1),
+        (2, 8, 1),
+        (2, 512, min(2, engines.count_cores())),
+    ]
 
 
 @pytest.mark.slow

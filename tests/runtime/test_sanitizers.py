@@ -41,6 +41,8 @@ for seed in range(24):
         engine = runtime.simd.SimdEngine(model, session.kernel, 0)
         many = random_sequences(rng, model, 13, 3)
         assert np.array_equal(engine.run(many, None), model.run(many)), seed
+        engine = engine.with_threads(2, least_units=1, patient=True)
+        assert np.array_equal(engine.run(many, None), model.run(many)), seed
         for array in (np.zeros((1, 2), np.float32), np.zeros(3), "x"):
             assert seed % 5 == 0 or engine.streams(2).step(array) is NotImplemented
     if seed % 5:
@@ -84,6 +86,7 @@ def build(package: Path) -> None:
         "-ffp-contract=off",
         "-shared",
         "-fPIC",
+        "-pthread",
         "-DPy_LIMITED_API=0x030B0000",
         *includes,
         *SANITIZE,
@@ -125,8 +128,13 @@ def test_an_overrun_would_be_found(package: Path) -> None:
     assert kernel.read_text() != text
     vectors = package / "runtime" / "csrc" / "bg_simd_product.h"
     text = vectors.read_text()
-    vectors.write_text(text.replace("q < m->row_words;", "q < m->row_words + 64;"))
-    assert vectors.read_text() != text
+    for right, wrong in (
+        ("q < m->row_words;", "q < m->row_words + 64;"),
+        ("rows = m->blocks * BG_SIMD_ROWS;", "rows = (m->blocks + 1) * BG_SIMD_ROWS;"),
+    ):
+        assert right in text
+        text = text.replace(right, wrong)
+    vectors.write_text(text)
     build(package)
     for backend in ("plain", *supported_paths()):
         done = run_sanitized(package, backend)

@@ -271,13 +271,13 @@ def test_the_comparison_turns_red(path: str, int8_weights: int | None, extension
     model = random_frozen_model(
         rng, input_size=20, hidden_sizes=(20,), product_bits=64, state_bits=8, sharing="odd", block_size=2
     )
-    broken = replace(model, layers=((_break(model.layers[0][0], change),),))
+    broken = replace(model, layers=((break_layer(model.layers[0][0], change),),))
     x = random_sequences(rng, model, 6, 5)
     with pytest.raises(AssertionError):
         assert_equal_traces(simd.SimdEngine(broken, path, int8_weights, extensions).trace(x, None), model.trace(x))
 
 
-def _break(layer: FrozenLayer, change: str) -> FrozenLayer:
+def break_layer(layer: FrozenLayer, change: str) -> FrozenLayer:
     if change == "code":
         packed = layer.w_hh.packed.copy()
         packed[5, 4] ^= 0x40 if packed[5, 4] >> 6 else 0x80

@@ -1,4 +1,7 @@
-"""The vector kernels without Python against the plain ones: with gcc and clang here, NEON in an emulator (QEMU)."""
+"""The vector kernels without Python against the plain ones, on one to three threads.
+
+With gcc and clang here, NEON in an emulator (QEMU).
+"""
 
 import importlib.util
 import shutil
@@ -15,13 +18,13 @@ pytestmark = pytest.mark.slow
 
 PACKAGE = Path(bitgate.__file__).parent
 STUB = Path(__file__).parent / "stubs" / "vector_paths.c"
-FLAGS = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Wno-psabi", "-ffp-contract=off"]
+FLAGS = ["-std=gnu11", "-O2", "-pthread", "-Wall", "-Wextra", "-Wno-psabi", "-ffp-contract=off"]
 ARM = [sys.executable, "-m", "ziglang", "cc", "-target", "aarch64-linux-musl", "-static"]
 NO_PATH = 2
 
 
-def build(compiler: list[str], target: Path, *options: str) -> Path:
-    folders = [PACKAGE / "csrc", PACKAGE / "runtime" / "csrc"]
+def build(compiler: list[str], target: Path, *options: str, package: Path = PACKAGE) -> Path:
+    folders = [package / "csrc", package / "runtime" / "csrc"]
     sources = [STUB, *sorted(folders[0].glob("bg_*.c")), *sorted(folders[1].glob("*.c"))]
     includes = [f"-I{folder}" for folder in folders]
     command = [*compiler, *FLAGS, *options, *includes, *map(str, sources), "-o", str(target)]
@@ -56,6 +59,23 @@ def test_one_wrong_bit_would_be_found(tmp_path: Path) -> None:
         done = compare([str(program)], path)
         assert done.returncode == 1, path
         assert "differs" in done.stdout
+
+
+def test_threads_do_not_race(tmp_path: Path) -> None:
+    """Under ThreadSanitizer; and where members do not wait until the others have read the states, it must tell."""
+    if shutil.which("gcc") is None or sys.platform != "linux":
+        pytest.skip("needs gcc on Linux")
+    program = build(["gcc"], tmp_path / "paths", "-fsanitize=thread", "-g")
+    for path in supported_paths():
+        done = compare(["setarch", "-R", str(program)], path)
+        assert (done.returncode, done.stdout) == (0, "240 models equal\n"), done.stderr
+    copy = shutil.copytree(PACKAGE, tmp_path / "package", ignore=shutil.ignore_patterns("*.so", "*.py", "__pycache__"))
+    share = copy / "runtime" / "csrc" / "bg_simd_share.h"
+    text = share.read_text()
+    share.write_text(text.replace("bg_crew_await(share->crew, arrivals);", "(void)arrivals;"))
+    assert share.read_text() != text
+    program = build(["gcc"], tmp_path / "race", "-fsanitize=thread", "-g", package=copy)
+    assert "data race" in compare(["setarch", "-R", str(program)], "portable").stderr
 
 
 @pytest.mark.skipif(

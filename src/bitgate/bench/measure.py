@@ -1,4 +1,9 @@
-"""The measurement: contestants take turns, so that all see the same machine; medians of many short samples."""
+"""The measurement: contestants take turns, so that all see the same machine; medians of many short samples.
+
+Threads of a contestant go on spinning for a while when it is done, some for tens of milliseconds, and would take a core
+from the next. So with more than one thread a turn begins when this process has come to rest, and with an untimed
+millisecond, in which threads wake up.
+"""
 
 import statistics
 import time
@@ -11,13 +16,17 @@ import numpy as np
 
 from bitgate.bench.ours import ternary_lstm
 from bitgate.bench.peers import PEERS, Call, Contestant
-from bitgate.runtime import Session, simd_path
-from bitgate.runtime.simd import SimdEngine, burn
+from bitgate.runtime import MAX_THREADS, Session, simd_path
+from bitgate.runtime.engines import count_cores
+from bitgate.runtime.simd import UNITS_PER_THREAD, SimdEngine, burn
 
 OURS = "bitgate"
 KERNEL = "bitgate kernel"
 _SAMPLE_SECONDS = 3e-4
 _FLOOR_ROUNDS = 20_000
+_WARM_SECONDS = 1e-3
+_SLICE_SECONDS = 1e-3
+_RESTLESS_SECONDS = 0.2
 
 KINDS = ("step", "run")
 
@@ -55,7 +64,7 @@ def measure(plan: Plan, progress: Callable[[str], None]) -> tuple[list[Row], dic
 
 def _measure_row(plan: Plan, size: int, threads: int, skipped: dict[str, str]) -> Row:
     frozen = ternary_lstm(size, plan.state_bits)
-    contestants = {OURS: _ours(frozen, plan.steps)}
+    contestants = {OURS: _ours(frozen, plan.steps, threads)}
     for name in plan.against:
         if name in skipped:
             continue
@@ -69,19 +78,22 @@ def _measure_row(plan: Plan, size: int, threads: int, skipped: dict[str, str]) -
     rounds = max(1, 2_000_000 // (8 * size * size))
     calls |= {KERNEL: lambda: engine.multiply(0, rounds)}
     calls |= {f"peak {bits}": partial(burn, path, bits, _FLOOR_ROUNDS) for bits in (2, 8)}
-    times = _take_turns(calls, plan.seconds)
+    times = _take_turns(calls, plan.seconds, spins=threads > 1)
     return _row(plan, size, threads, list(contestants), times, rounds, engine.multiply(0, 0))
 
 
-def _ours(frozen: Any, steps: int) -> Contestant:
-    session = Session(frozen)
+def _ours(frozen: Any, steps: int, threads: int) -> Contestant:
+    session = Session(frozen, threads=min(threads, MAX_THREADS))
     x = np.random.default_rng(0).normal(size=(steps, frozen.input_size)).astype(np.float32)
     first = x[0].copy()
     return Contestant(lambda: session.step(first), lambda: session.run(x))
 
 
-def _take_turns(calls: dict[str, Call], seconds: float) -> dict[str, list[float]]:
-    """Seconds of one call, by name: each sample repeats a call until it has lasted long enough for the clock."""
+def _take_turns(calls: dict[str, Call], seconds: float, spins: bool) -> dict[str, list[float]]:
+    """Seconds of one call, by name: each sample repeats a call until it has lasted long enough for the clock.
+
+    Where idle threads may spin, each waits for the rest of the others, and warms up.
+    """
     repeats: dict[str, int] = {}
     times: dict[str, list[float]] = {name: [] for name in calls}
     for name, call in calls.items():
@@ -94,11 +106,30 @@ def _take_turns(calls: dict[str, Call], seconds: float) -> dict[str, list[float]
     while time.perf_counter() < end or len(times[KERNEL]) < 5:
         for name, call in calls.items():
             count = repeats[name]
+            if spins:
+                _come_to_rest()
+                _warm_up(call)
             start = time.perf_counter()
             for _ in range(count):
                 call()
             times[name].append((time.perf_counter() - start) / count)
     return times
+
+
+def _come_to_rest() -> None:
+    """Sleeps until no thread of this process works, or long enough to give up."""
+    end = time.perf_counter() + _RESTLESS_SECONDS
+    while time.perf_counter() < end:
+        before = time.process_time()
+        time.sleep(_SLICE_SECONDS)
+        if time.process_time() - before < _SLICE_SECONDS / 4:
+            return
+
+
+def _warm_up(call: Call) -> None:
+    end = time.perf_counter() + _WARM_SECONDS
+    while time.perf_counter() < end:
+        call()
 
 
 def _row(
@@ -117,6 +148,7 @@ def _row(
     row: Row = {
         "size": size,
         "threads": threads,
+        "our_threads": max(1, min(threads, MAX_THREADS, count_cores(), size // UNITS_PER_THREAD)),
         "samples": len(times[KERNEL]),
         "us_per_step": {
             name: {

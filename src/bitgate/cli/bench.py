@@ -18,7 +18,7 @@ def add_arguments(parser: Parser) -> None:
     names = ",".join(PEERS)
     parser.add_argument("--against", default=names, help=f"some of {names}; those not installed are left out")
     parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES), help="units, and as many inputs")
-    parser.add_argument("--threads", type=int, nargs="+", default=[1], help="threads of the peers; ours has one")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1], help="of all; ours has one below 512 units")
     parser.add_argument("--steps", type=int, default=128, help="steps of a sequence that runs in one call")
     parser.add_argument("--state_bits", type=int, default=8, help="bits of our inputs and hidden states, 8 to 16")
     parser.add_argument("--seconds", type=float, default=3.0, help="for each size and number of threads")
@@ -77,7 +77,7 @@ def print_rows(rows: list[dict[str, Any]], threads: int) -> None:
         for row in rows
     ]
     print_table(
-        f"microseconds a step, peers on {threads} thread(s): one step a call ; in one call of a whole sequence",
+        f"microseconds a step on {threads} thread(s): one step a call ; in one call of a whole sequence",
         columns,
         cells,
         caption="medians; floor: the products of a step, two bits a weight, at this processor's measured peak",

@@ -1,5 +1,6 @@
 """Which kernels run a model, and one packed copy of its weights for all sessions."""
 
+import os
 import threading
 from typing import Any, Literal, Protocol
 from weakref import WeakValueDictionary
@@ -16,6 +17,8 @@ from bitgate.runtime.simd import SimdEngine, simd_path
 
 Backend = Literal["native", "plain", "interpreter"]
 BACKENDS = ("native", "plain", "interpreter")
+MAX_THREADS = 16
+"""Of one session; BG_CREW_MOST in csrc/bg_crew.h."""
 
 
 class Streams(Protocol):
@@ -78,6 +81,38 @@ def shared_engine(frozen: FrozenModel, backend: Backend) -> Engine:
         if engine is None:
             engine = _engines[id(frozen), kernel] = _make(frozen, kernel)
         return engine
+
+
+def check_threads(threads: int, backend: Backend) -> int:
+    """``threads``, if a session on ``backend`` can have so many.
+
+    Raises:
+        ArgumentError: it cannot.
+    """
+    if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= MAX_THREADS:
+        raise ArgumentError(f"threads: {threads!r}, expected a whole number from 1 to {MAX_THREADS}")
+    if threads > 1 and backend != "native":
+        raise ArgumentError(f"threads: {threads}, but the {backend} backend has one; expected 1, or the native backend")
+    return threads
+
+
+def private_engine(frozen: FrozenModel, backend: Backend, threads: int) -> Engine:
+    """The engine of one session: the shared one, or over it one with threads of its own, at most one for each core.
+
+    Raises:
+        ToolError: the native library is needed, but not built, or threads, which this system lacks.
+        ArgumentError: ``$BITGATE_SIMD`` names no path of this processor.
+    """
+    engine = shared_engine(frozen, backend)
+    threads = min(threads, count_cores())
+    return engine.with_threads(threads) if threads > 1 and isinstance(engine, SimdEngine) else engine
+
+
+def count_cores() -> int:
+    """The processor's cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _make(frozen: FrozenModel, kernel: str) -> Engine:

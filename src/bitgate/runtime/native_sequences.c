@@ -5,7 +5,7 @@
 #include "native_simd.h"
 
 const char bg_native_simd_run_doc[] =
-    "run(x, lengths, directions, h, c, logits)\n\n"
+    "run(x, lengths, directions, h, c, logits, crew=None)\n\n"
     "Runs x (B, T, I) float32 from the zero state; lengths (B,) int32; directions: for each layer 1 or 2. h and c: for\n"
     "each layer and direction a cleared (B, T, H) int16 or None; logits (B, classes) int32 or None. Returns False, with\n"
     "results that mean nothing, if a feature is not finite.";
@@ -26,7 +26,8 @@ typedef struct {
     char *memory;
     size_t bytes;             /* of memory, which comes with so many */
     int16_t *codes[2], *turn, *states, *ends;
-    bg_simd_work work;
+    bg_crew *crew;
+    bg_simd_work works[BG_CREW_MOST];
 } Run;
 
 static int32_t width_of(const Run *run, int flat, int layer) {
@@ -53,7 +54,8 @@ static int make_room(Run *run) {
     size_t codes = ((size_t)(sequence * run->group) + 63u) & ~(size_t)63u;
     size_t states = ((size_t)run->group * 3 * ((size_t)run->widest + 2 * BG_SIMD_UNITS) * sizeof(int16_t) + 63u) &
                     ~(size_t)63u;
-    size_t bytes = 3 * codes + 2 * states + bg_simd_work_size(run->model, vectors) + 64;
+    size_t works = (size_t)bg_simd_workers(run->model, run->crew) * bg_simd_work_size(run->model, vectors);
+    size_t bytes = 3 * codes + 2 * states + works + 64;
     if (run->memory == NULL || run->bytes < bytes) {
         free(run->memory);
         run->memory = malloc(bytes);
@@ -68,7 +70,7 @@ static int make_room(Run *run) {
     run->turn = (int16_t *)(void *)(at + 2 * codes);
     run->states = (int16_t *)(void *)(at + 3 * codes);
     run->ends = (int16_t *)(void *)(at + 3 * codes + states);
-    bg_simd_work_place(run->model, vectors, at + 3 * codes + 2 * states, &run->work);
+    bg_simd_works_place(run->model, vectors, run->crew, at + 3 * codes + 2 * states, run->works);
     return 0;
 }
 
@@ -108,7 +110,7 @@ static const int16_t *run_directions(Run *run, int layer, int flat, const int16_
         int16_t *own = run->directions[layer] == 1 ? joint : run->turn;
         bg_simd_output output = {given != NULL ? given : own, run->c[flat + d] ? run->c[flat + d] + begin : NULL, size,
                                  size};
-        bg_simd_layer_run(run->model, &run->work, flat + d, d == 1, n, (int32_t)run->steps, lengths, x, x_stride,
+        bg_simd_layer_run(run->model, run->works, flat + d, d == 1, n, (int32_t)run->steps, lengths, x, x_stride,
                           run->states, &output);
         for (int32_t b = 0; b < n; ++b) {
             memcpy(run->ends + (size_t)b * (size_t)run->widest + at, run->states + (size_t)b * (size_t)l->state_size,
@@ -139,7 +141,7 @@ static int run_group(Run *run, Py_ssize_t first, int32_t n) {
         x_stride = (size_t)width_of(run, flat, layer);
     }
     if (run->logits != NULL) {
-        bg_simd_logits(run->model, &run->work, n, run->ends, (size_t)run->widest,
+        bg_simd_logits(run->model, run->works, n, run->ends, (size_t)run->widest,
                        run->logits + first * plain->readout->weight.rows);
     }
     return 1;
@@ -265,10 +267,10 @@ static int read_arrays(Run *run, PyObject **sources, Py_buffer *views, int *held
 
 PyObject *bg_native_simd_run(PyObject *object, PyObject *args) {
     SimdModel *self = (SimdModel *)object;
-    PyObject *sources[6], *result = NULL;
+    PyObject *sources[6], *crew = Py_None, *result = NULL;
     int held = 0;
-    if (!PyArg_ParseTuple(args, "OOO!OOO", &sources[0], &sources[1], &PyTuple_Type, &sources[2], &sources[3],
-                          &sources[4], &sources[5])) {
+    if (!PyArg_ParseTuple(args, "OOO!OOO|O", &sources[0], &sources[1], &PyTuple_Type, &sources[2], &sources[3],
+                          &sources[4], &sources[5], &crew)) {
         return NULL;
     }
     Run *run = PyMem_Calloc(1, sizeof *run);
@@ -277,7 +279,7 @@ PyObject *bg_native_simd_run(PyObject *object, PyObject *args) {
         PyErr_NoMemory();
     } else {
         run->model = &self->model;
-        if (read_arrays(run, sources, views, &held) == 0) {
+        if (bg_native_crew(Py_TYPE(object), crew, &run->crew) == 0 && read_arrays(run, sources, views, &held) == 0) {
             result = run_all(self, run);
         }
     }

@@ -176,7 +176,7 @@ static PyMethodDef functions[] = {
 };
 
 int bg_native_simd_fill(PyObject *module) {
-    PyType_Spec *specs[] = {&model_spec, &bg_native_streams_spec};
+    PyType_Spec *specs[] = {&model_spec, &bg_native_streams_spec, &bg_native_crew_spec};
     for (size_t k = 0; k < sizeof specs / sizeof *specs; ++k) {
         PyObject *type = PyType_FromModuleAndSpec(module, specs[k], NULL);
         if (type == NULL) {

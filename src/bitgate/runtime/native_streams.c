@@ -7,6 +7,7 @@
 typedef struct {
     PyObject_HEAD
     SimdModel *owner;
+    PyObject *crew;             /* a Crew or None */
     PyObject *empty;            /* numpy.empty */
     PyObject *dtype;            /* of the results */
     PyObject *one_shape, *shape; /* of a result for x (I,) and (B, I) */
@@ -14,17 +15,18 @@ typedef struct {
     int is_busy;
     char *memory;
     int16_t *states, *codes;
-    bg_simd_work work;
+    bg_simd_work works[BG_CREW_MOST];
 } Streams;
 
 static size_t up(size_t bytes) { return (bytes + 63u) & ~(size_t)63u; }
 
-static int make_room(Streams *self) {
+static int make_room(Streams *self, bg_crew *crew) {
     const bg_simd_model *model = &self->owner->model;
     int32_t vectors = bg_simd_vectors(model, self->n);
     size_t n = (size_t)self->n, inputs = (size_t)model->plain->input_size;
     size_t states = up(n * bg_simd_state_size(model) * sizeof(int16_t)), codes = up(n * inputs * sizeof(int16_t));
-    size_t bytes = states + codes + bg_simd_work_size(model, vectors) + 64;
+    size_t works = (size_t)bg_simd_workers(model, crew) * bg_simd_work_size(model, vectors);
+    size_t bytes = states + codes + works + 64;
     self->memory = calloc(1, bytes);
     if (self->memory == NULL) {
         PyErr_NoMemory();
@@ -33,18 +35,20 @@ static int make_room(Streams *self) {
     char *at = self->memory + (64 - (uintptr_t)self->memory % 64) % 64;
     self->states = (int16_t *)(void *)at;
     self->codes = (int16_t *)(void *)(at + states);
-    bg_simd_work_place(model, vectors, at + states + codes, &self->work);
+    bg_simd_works_place(model, vectors, crew, at + states + codes, self->works);
     return 0;
 }
 
 static PyObject *new_streams(PyTypeObject *type, PyObject *args, PyObject *keywords) {
-    PyObject *owner, *empty, *dtype;
+    PyObject *owner, *empty, *dtype, *crew = Py_None;
+    bg_crew *helpers;
     Py_ssize_t n;
     if (keywords != NULL && PyDict_Size(keywords) > 0) {
         PyErr_SetString(PyExc_TypeError, "Streams takes no keyword arguments");
         return NULL;
     }
-    if (!PyArg_ParseTuple(args, "OnOO", &owner, &n, &empty, &dtype) || !bg_native_instance(type, owner, "SimdModel")) {
+    if (!PyArg_ParseTuple(args, "OnOO|O", &owner, &n, &empty, &dtype, &crew) ||
+        !bg_native_instance(type, owner, "SimdModel") || bg_native_crew(type, crew, &helpers) < 0) {
         return NULL;
     }
     const bg_model *plain = ((SimdModel *)owner)->model.plain;
@@ -58,13 +62,14 @@ static PyObject *new_streams(PyTypeObject *type, PyObject *args, PyObject *keywo
     }
     int32_t units = plain->n_layers ? plain->layers[plain->n_layers - 1].w_hh.columns : plain->input_size;
     self->owner = (SimdModel *)Py_NewRef(owner);
+    self->crew = Py_NewRef(crew);
     self->empty = Py_NewRef(empty);
     self->dtype = Py_NewRef(dtype);
     self->n = n;
     self->outputs = plain->readout != NULL ? plain->readout->weight.rows : units;
     self->one_shape = PyLong_FromSsize_t(self->outputs);
     self->shape = Py_BuildValue("(nn)", n, self->outputs);
-    if (self->one_shape == NULL || self->shape == NULL || make_room(self) < 0) {
+    if (self->one_shape == NULL || self->shape == NULL || make_room(self, helpers) < 0) {
         Py_DECREF(self);
         return NULL;
     }
@@ -76,6 +81,7 @@ static void free_streams(PyObject *object) {
     PyTypeObject *type = Py_TYPE(object);
     free(self->memory);
     Py_XDECREF((PyObject *)self->owner);
+    Py_XDECREF(self->crew);
     Py_XDECREF(self->empty);
     Py_XDECREF(self->dtype);
     Py_XDECREF(self->one_shape);
@@ -89,12 +95,13 @@ static void step_all(Streams *self, void *out) {
     const bg_simd_model *model = &self->owner->model;
     size_t state_size = bg_simd_state_size(model), inputs = (size_t)model->plain->input_size;
     size_t outputs = (size_t)self->outputs;
-    for (Py_ssize_t b = 0; b < self->n; b += self->work.vectors) {
-        int32_t n = (int32_t)(self->n - b < self->work.vectors ? self->n - b : self->work.vectors);
+    int32_t most = self->works->vectors;
+    for (Py_ssize_t b = 0; b < self->n; b += most) {
+        int32_t n = (int32_t)(self->n - b < most ? self->n - b : most);
         int16_t *states = self->states + (size_t)b * state_size;
-        const int16_t *h = bg_simd_step(model, &self->work, n, self->codes + (size_t)b * inputs, states);
+        const int16_t *h = bg_simd_step(model, self->works, n, self->codes + (size_t)b * inputs, states);
         if (model->plain->readout != NULL) {
-            bg_simd_logits(model, &self->work, n, h, state_size, (int32_t *)out + (size_t)b * outputs);
+            bg_simd_logits(model, self->works, n, h, state_size, (int32_t *)out + (size_t)b * outputs);
             continue;
         }
         for (int32_t k = 0; k < n; ++k) {
@@ -250,7 +257,7 @@ static PyType_Slot slots[] = {
     {Py_tp_new, new_streams},
     {Py_tp_dealloc, free_streams},
     {Py_tp_methods, methods},
-    {Py_tp_doc, "Streams(model, n, empty, dtype): states of n streams of a SimdModel."},
+    {Py_tp_doc, "Streams(model, n, empty, dtype, crew=None): states of n streams of a SimdModel, whose steps a Crew may share."},
     {0, NULL},
 };
 

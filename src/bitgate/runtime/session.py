@@ -11,7 +11,7 @@ from bitgate.frozen.bounds import code_limit
 from bitgate.frozen.interpreter import Codes, LayerState
 from bitgate.frozen.model import State
 from bitgate.frozen.tables import INT16_LIMIT
-from bitgate.runtime.engines import Backend, Engine, Streams, choose_backend, shared_engine
+from bitgate.runtime.engines import Backend, Engine, Streams, check_threads, choose_backend, private_engine
 from bitgate.runtime.plain import copy_state, split_states, zero_states
 
 Output = NDArray[np.integer[Any]]
@@ -31,16 +31,24 @@ class Session:
         frozen: the model.
         backend: ``"native"`` (the vector kernels), ``"plain"`` (the C kernels of the microcontrollers),
             ``"interpreter"`` (NumPy), or None for native where it is built.
+        threads: up to so many threads, 1 to 16, work at one step or sequence, the caller's included, but no more than
+            there are cores; more than 1 needs the vector kernels. Each takes at least 256 units of a layer: smaller
+            ones have one thread, for waiting for each other would cost more than it saves. The others start when
+            first needed, spin for 50 us after each step, then sleep, and end with the session. Steps that are
+            further apart go alone, so they help in sequences and where steps follow each other closely. They want
+            cores of their own: on a busy machine one thread is faster.
 
     Raises:
-        ArgumentError: an unknown backend, or ``$BITGATE_SIMD`` names a path that this processor lacks.
-        ToolError: a C backend is asked for, but not built.
+        ArgumentError: an unknown backend, ``$BITGATE_SIMD`` names a path that this processor lacks, or ``threads`` is
+            out of range or more than the backend can use.
+        ToolError: a C backend or threads are asked for, but not built.
     """
 
-    def __init__(self, frozen: FrozenModel, backend: Backend | None = None) -> None:
+    def __init__(self, frozen: FrozenModel, backend: Backend | None = None, *, threads: int = 1) -> None:
         self.frozen = frozen
         self.backend: Backend = choose_backend(backend)
-        self._engine: Engine = shared_engine(frozen, self.backend)
+        self.threads = check_threads(threads, self.backend)
+        self._engine: Engine = private_engine(frozen, self.backend, self.threads)
         self.reset()
 
     @property
@@ -54,7 +62,7 @@ class Session:
 
     def copy(self) -> "Session":
         """A session over the same weights, with a copy of the state."""
-        other = Session(self.frozen, self.backend)
+        other = Session(self.frozen, self.backend, threads=self.threads)
         if self._streams is not None:
             other._use(self._filled(self._saved(self._streams, self._count)), self._count)
         return other

@@ -1,12 +1,13 @@
 """A frozen model in the vector kernels (``csrc``): which instruction set they use, and calls into them."""
 
+import copy
 import os
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bitgate.errors import ArgumentError, ShapeError
+from bitgate.errors import ArgumentError, ShapeError, ToolError
 from bitgate.frozen import FrozenModel, Trace
 from bitgate.frozen.interpreter import Codes
 from bitgate.runtime.binding import NativeModel, import_native
@@ -14,6 +15,10 @@ from bitgate.runtime.binding import NativeModel, import_native
 SIMD_VARIABLE = "BITGATE_SIMD"
 PATHS = ("portable", "neon", "avx2", "avx512")
 """From plain to wide, in the order of csrc/bg_simd.h; ``avx512`` means AVX-512 with VNNI."""
+
+
+UNITS_PER_THREAD = 256
+"""A thread takes at least so many units of a layer: with fewer, waiting for each other costs more than it saves."""
 
 
 def supported_paths() -> tuple[str, ...]:
@@ -65,6 +70,7 @@ class SimdEngine:
             int8_weights: matrices of up to so many weights lie as bytes; the default is tuned.
             extensions: whether to use instructions that only some processors of the path have (VBMI, AMX).
         """
+        self._base: SimdEngine | None = None
         self._frozen = frozen
         self._native = import_native()
         self.kernel = path
@@ -72,6 +78,7 @@ class SimdEngine:
         mean, gain = np.ascontiguousarray(input_map.mean), np.ascontiguousarray(input_map.gain)
         limit = -1 if int8_weights is None else int8_weights
         plain = NativeModel(frozen).model
+        self._crew: Any = None
         self._model = self._native.SimdModel(plain, PATHS.index(path), mean, gain, limit, extensions)
         # Found once: looking all this up again would cost as much as ten steps of a small layer.
         self._directions = tuple(len(directions) for directions in frozen.layers)
@@ -81,9 +88,28 @@ class SimdEngine:
         self._classes = None if frozen.readout is None else frozen.output_size
         self._dtype = np.dtype(np.int32 if frozen.readout is not None else np.int16)
 
+    def with_threads(self, threads: int, least_units: int = UNITS_PER_THREAD, patient: bool = False) -> "SimdEngine":
+        """The same packed weights for a user of their own with up to ``threads`` threads, which share large layers.
+
+        Args:
+            threads: 1 to 16, the caller's included. They start when first needed and end with the engine.
+            least_units: a thread takes at least so many units of a layer.
+            patient: whether a step waits for threads that sleep, for tests; otherwise it goes alone.
+
+        Raises:
+            ToolError: the system has no threads that the kernels know.
+        """
+        other = copy.copy(self)
+        other._base = self  # keeps it findable for further sessions
+        try:
+            other._crew = self._native.Crew(threads, least_units, patient)
+        except OSError as error:
+            raise ToolError(f"threads: {threads}, but {error}") from error
+        return other
+
     def streams(self, count: int) -> Any:
         """States of ``count`` streams, zero: ``step(x, out)``, ``save(array)``, ``restore(array)``."""
-        return self._native.Streams(self._model, count, np.empty, self._dtype)
+        return self._native.Streams(self._model, count, np.empty, self._dtype, self._crew)
 
     def run(
         self, x: NDArray[Any], lengths: ArrayLike | None, out: NDArray[Any] | None = None
@@ -140,6 +166,6 @@ class SimdEngine:
         cs: tuple[Codes | None, ...],
         logits: NDArray[np.int32] | None,
     ) -> None:
-        if not self._model.run(features, steps, self._directions, hs, cs, logits):
+        if not self._model.run(features, steps, self._directions, hs, cs, logits, self._crew):
             self._frozen.quantize(features)  # names the value that is not finite
             raise ShapeError("x: expected finite numbers")

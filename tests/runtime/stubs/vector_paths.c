@@ -82,13 +82,13 @@ static bg_layer make_layer(int32_t inputs, int32_t size, int bits, int product_b
                       .product_bits = (uint8_t)product_bits};
 }
 
-/* Steps streams side by side; the plain kernel takes them one by one. */
+/* Steps streams side by side, by a crew if there is one; the plain kernel takes them one by one. */
 static int differs(const bg_simd_kernel *kernel, int32_t inputs, int32_t size, int bits, int product_bits,
-                   int state_bits, int32_t streams, int64_t int8_weights, int extensions) {
+                   int state_bits, int32_t streams, int64_t int8_weights, int extensions, bg_crew *crew) {
     bg_layer layer = make_layer(inputs, size, bits, product_bits, state_bits);
     bg_model plain = {&layer, NULL, inputs, 1, (uint8_t)state_bits};
     bg_simd_model model;
-    bg_simd_work work;
+    bg_simd_work works[BG_CREW_MOST];
     int16_t *x = zeros((size_t)(streams * inputs), 2), *scratch = zeros((size_t)size, 2), *states, *h, *c;
     int32_t padded = bg_simd_padded(size), limit = bg_code_limit((uint8_t)state_bits);
     if (bg_simd_pack(&model, &plain, kernel, int8_weights, extensions) < 0) {
@@ -97,8 +97,8 @@ static int differs(const bg_simd_kernel *kernel, int32_t inputs, int32_t size, i
 #if defined(SABOTAGE)
     model.layers[0].w_hh.words[0] ^= 2;
 #endif
-    char *memory = zeros(bg_simd_work_size(&model, streams), 1);
-    bg_simd_work_place(&model, streams, memory + (64 - (uintptr_t)memory % 64) % 64, &work);
+    char *memory = zeros((size_t)bg_simd_workers(&model, crew) * bg_simd_work_size(&model, streams), 1);
+    bg_simd_works_place(&model, streams, crew, memory + (64 - (uintptr_t)memory % 64) % 64, works);
     states = zeros((size_t)(streams * 2 * padded), 2);
     h = zeros((size_t)(streams * size), 2);
     c = zeros((size_t)(streams * size), 2);
@@ -107,7 +107,7 @@ static int differs(const bg_simd_kernel *kernel, int32_t inputs, int32_t size, i
         for (int32_t k = 0; k < streams * inputs; ++k) {
             x[k] = (int16_t)(draw(0, 9) ? draw(-limit, limit) : limit);
         }
-        bg_simd_step(&model, &work, streams, x, states);
+        bg_simd_step(&model, works, streams, x, states);
         for (int32_t b = 0; b < streams; ++b) {
             layer.step(&layer, plain.state_bits, x + b * inputs, h + b * size, c + b * size, scratch);
             different |= memcmp(h + b * size, states + 2 * b * padded, (size_t)size * 2) != 0;
@@ -124,6 +124,7 @@ int main(int argc, char **argv) {
     if (kernel == NULL) {
         return 2;
     }
+    bg_crew *crews[3] = {NULL, bg_crew_new(2, 1, 1), bg_crew_new(3, 1, 1)};
     int compared = 0;
     for (; compared < 240; ++compared) {
         int bits = widths[compared % 3], state_bits = (const int[]){8, 13, 16}[compared / 3 % 3];
@@ -131,11 +132,13 @@ int main(int argc, char **argv) {
         int32_t streams = compared % 7 == 0 ? MANY_STREAMS : compared % 2 ? STREAMS : draw(1, 3);
         int64_t int8_weights = compared % 4 ? 0 : 1 << 20;
         if (differs(kernel, inputs, size, bits, compared % 5 ? 64 : 32, state_bits, streams, int8_weights,
-                    compared % 8 < 6)) {
+                    compared % 8 < 6, crews[compared / 4 % 3])) {
             printf("model %d differs\n", compared);
             return 1;
         }
     }
+    bg_crew_free(crews[1]);
+    bg_crew_free(crews[2]);
     printf("%d models equal\n", compared);
     return 0;
 }

@@ -8,6 +8,8 @@
 #define BG_STACKS 1
 /* So many rows of int8 weights at a time, two words of each: a spread activation meets eight vectors. */
 #define BG_INT8_ROWS 128
+/* Registers for the spread activations of rows with few int8 weights. */
+#define BG_NARROW_WORDS 16
 
 typedef vec activation;
 

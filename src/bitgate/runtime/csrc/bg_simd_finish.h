@@ -2,14 +2,24 @@
 
 enum { BLOCK_VECTORS = BG_SIMD_ROWS / BG_LANES };
 
-/* Sums of one vector of rows from the totals of the planes. */
-BG_INLINE vec finish(const bg_simd_matrix *m, const int32_t *constant, int32_t row, vec high, vec low, int planes,
-                     int32_t sum) {
+/* What is read of a matrix for the end of a product, once: as far as the compiler knows, storing a sum may change it. */
+typedef struct {
+    const int32_t *constant;
+    int32_t offset, step;
+    int bits;
+} ending;
+
+/* Of rows from row on; sum: of the activations. */
+BG_INLINE ending ending_of(const bg_simd_matrix *m, const int32_t *constant, int32_t row, int bits, int32_t sum) {
+    return (ending){constant + row, (int32_t)((uint32_t)m->base * (uint32_t)sum), m->step, bits};
+}
+
+/* Sums of one vector of rows, at behind the first, from the totals of the planes. */
+BG_INLINE vec finish(const ending *e, int32_t at, vec high, vec low, int planes) {
     vec total = planes == 1 ? high : add((vec)((uvec)high << 8), low);
-    if (m->bits == 8) {
-        return add(total, load(constant + row));
+    if (e->bits == 8) {
+        return add(total, load(e->constant + at));
     }
-    int32_t offset = (int32_t)((uint32_t)m->base * (uint32_t)sum);
-    total = m->step == 1 ? total : multiply(total, fill(m->step));
-    return add(total, add(load(constant + row), fill(offset)));
+    total = e->step == 1 ? total : multiply(total, fill(e->step));
+    return add(total, add(load(e->constant + at), fill(e->offset)));
 }

@@ -4,6 +4,7 @@
 #define BG_SUMS_PER_PLACE 0
 #define BG_STACKS 0
 #define BG_INT8_ROWS 0
+#define BG_NARROW_WORDS 0
 
 typedef int8x16_t activation;
 

@@ -22,11 +22,11 @@ BG_INLINE void codes_rows(const bg_simd_matrix *m, const uint32_t *words, int32_
             }
         }
     }
+    ending e = ending_of(m, m->constant, row, bits, sum);
     for (int k = 0; k < group; ++k) {
         vec high = total_codes(&parts[k * planes * apart], bits);
         vec low = planes == 1 ? high : total_codes(&parts[(k * planes + 1) * apart], bits);
-        int32_t at = row + k * BG_LANES;
-        store(sums + at, finish(m, m->constant, at, high, low, planes, sum));
+        store(sums + row + k * BG_LANES, finish(&e, k * BG_LANES, high, low, planes));
     }
 }
 
@@ -52,17 +52,65 @@ BG_INLINE void int8_rows(const bg_simd_matrix *m, const uint32_t *words, size_t 
             }
         }
     }
+    ending e = ending_of(m, m->constant, row, 8, 0);
     for (int k = 0; k < group; ++k) {
         vec total[2] = {fill(0), fill(0)};
         for (int n = 0; n < planes * abreast; ++n) {
             total[n / abreast] = add(total[n / abreast], parts[k * planes * abreast + n]);
         }
-        int32_t at = row + k * BG_LANES;
-        store(sums + at, finish(m, m->constant, at, total[0], total[1], planes, 0));
+        store(sums + row + k * BG_LANES, finish(&e, k * BG_LANES, total[0], total[1], planes));
     }
 }
 
+#if BG_NARROW_WORDS > 0
+/* Int8 weights in rows of so few words that all their activations stay spread in registers. The processor overlaps the
+ * sums of different rows by itself, so each has one chain. */
+BG_INLINE void narrow_product(const bg_simd_matrix *m, const uint8_t *bytes, int32_t *sums, int planes,
+                              int row_words) {
+    const uint32_t *words = m->words;
+    int32_t rows = m->blocks * BG_SIMD_ROWS;
+    ending e = ending_of(m, m->constant, 0, 8, 0);
+    activation x[BG_NARROW_WORDS];
+    for (int k = 0; k < planes * row_words; ++k) {
+        x[k] = spread(bytes + 4 * k);
+    }
+    for (int32_t at = 0; at < rows; at += BG_SIMD_ROWS, words += row_words * BG_SIMD_ROWS) {
+        for (int k = 0; k < BLOCK_VECTORS; ++k) {
+            int32_t row = at + k * BG_LANES;
+            vec high = planes == 1 ? load(e.constant + row) : fill(0), low = fill(0);
+            for (int q = 0; q < row_words; ++q) {
+                vec weights = load(words + q * BG_SIMD_ROWS + k * BG_LANES);
+                high = dot_int8(high, weights, x[q]);
+                low = planes == 1 ? low : dot_int8(low, weights, x[(planes - 1) * row_words + q]);
+            }
+            store(sums + row, planes == 1 ? high : finish(&e, row, high, low, planes));
+        }
+    }
+}
+
+/* 0, and nothing is done, if rows have more words. */
+BG_INLINE int try_narrow_product(const bg_simd_matrix *m, const uint8_t *bytes, int32_t *sums, int planes) {
+    if (m->row_words == 4) {
+        narrow_product(m, bytes, sums, planes, 4);
+    } else if (m->row_words == 8) {
+        narrow_product(m, bytes, sums, planes, 8);
+    } else if (m->row_words == 12 && planes == 1) {
+        narrow_product(m, bytes, sums, 1, 12);
+    } else if (m->row_words == 16 && planes == 1) {
+        narrow_product(m, bytes, sums, 1, 16);
+    } else {
+        return 0;
+    }
+    return 1;
+}
+#endif
+
 BG_INLINE void int8_product(const bg_simd_matrix *m, const uint8_t *bytes, int32_t *sums, int planes) {
+#if BG_NARROW_WORDS > 0
+    if (try_narrow_product(m, bytes, sums, planes)) {
+        return;
+    }
+#endif
     enum { WIDE = BG_INT8_ROWS / BG_SIMD_ROWS };
     size_t apart = (size_t)m->row_words * BG_SIMD_ROWS;
     const uint32_t *words = m->words;

@@ -48,12 +48,12 @@ BG_INLINE void many_rows(const bg_simd_matrix *m, const uint32_t *words, int32_t
         }
     }
     for (int k = 0; k < n; ++k) {
+        ending e = ending_of(m, m->constant_many, row, m->bits, inputs->sums[first + k]);
+        int32_t *to = sums + (size_t)(first + k) * sums_stride + row;
         for (int half_block = 0; half_block < 2; ++half_block) {
             vec high = parts[2 * k * planes + half_block];
             vec low = planes == 1 ? high : parts[2 * (k * planes + 1) + half_block];
-            int32_t at = row + half_block * BG_LANES, sum = inputs->sums[first + k];
-            store(sums + (size_t)(first + k) * sums_stride + at,
-                  finish(m, m->constant_many, at, high, low, planes, sum));
+            store(to + half_block * BG_LANES, finish(&e, half_block * BG_LANES, high, low, planes));
         }
     }
 }

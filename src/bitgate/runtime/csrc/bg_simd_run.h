@@ -2,22 +2,30 @@
 #ifndef BG_SIMD_RUN_H
 #define BG_SIMD_RUN_H
 
+#include "bg_crew.h"
 #include "bg_simd.h"
 
 /* Vectors that are multiplied at once at most, and sequences that run side by side. */
 enum { BG_SIMD_VECTORS = 64, BG_SIMD_SEQUENCES = 8 };
 
-/* Working memory for up to BG_SIMD_VECTORS vectors; one for each thread. */
+/* Working memory for up to BG_SIMD_VECTORS vectors; one for each thread. Where a crew shares the work, the first of as
+ * many as it has members, one behind the other, is what functions take. */
 typedef struct {
     bg_simd_inputs inputs;
     int32_t *sums_x, *sums_h;
     uint32_t *block;
     int32_t vectors;        /* room for so many */
+    bg_crew *crew;          /* NULL for one thread */
 } bg_simd_work;
 
-/* Bytes of the arrays of a bg_simd_work for up to vectors vectors, and how they are laid over memory aligned to 64. */
+/* Bytes, a multiple of 64, of the arrays of a bg_simd_work for up to vectors vectors, and how they are laid over memory
+ * aligned to 64, without a crew. */
 size_t bg_simd_work_size(const bg_simd_model *model, int32_t vectors);
 void bg_simd_work_place(const bg_simd_model *model, int32_t vectors, void *memory, bg_simd_work *work);
+
+/* The same for all that may work at a layer of model: one, or the members of a crew. */
+int bg_simd_workers(const bg_simd_model *model, const bg_crew *crew);
+void bg_simd_works_place(const bg_simd_model *model, int32_t vectors, bg_crew *crew, void *memory, bg_simd_work *works);
 
 /* Vectors to make room for: as many as wanted, but few enough for their sums to stay in the caches. */
 int32_t bg_simd_vectors(const bg_simd_model *model, int64_t wanted);

@@ -41,12 +41,12 @@ BG_INLINE void stacked_rows(const bg_simd_matrix *m, const uint32_t *words, size
             }
         }
     }
+    ending e = ending_of(m, m->constant, row, 2, sum);
     for (int k = 0; k < group * STACKED; ++k) {
         const vec *of_block = &parts[k / STACKED * planes * STACKED];
         vec high = row_of_stack(of_block, k % STACKED);
         vec low = planes == 1 ? high : row_of_stack(of_block + STACKED, k % STACKED);
-        int32_t at = row + k * BG_LANES;
-        store(sums + at, finish(m, m->constant, at, high, low, planes, sum));
+        store(sums + row + k * BG_LANES, finish(&e, k * BG_LANES, high, low, planes));
     }
 }
 

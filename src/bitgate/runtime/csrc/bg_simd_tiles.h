@@ -54,11 +54,11 @@ static void multiply_tiles(const uint32_t *words, int32_t row_words, const uint8
 BG_INLINE void finish_tiles(const bg_simd_matrix *m, int32_t row, const bg_simd_inputs *inputs, int32_t first,
                             const int32_t *high, const int32_t *low, int planes, int32_t *sums, size_t sums_stride) {
     for (int k = 0; k < TILE; ++k) {
-        int32_t *to = sums + (size_t)(first + k) * sums_stride + row, sum = inputs->sums[first + k];
+        ending e = ending_of(m, m->constant_many, row, m->bits, inputs->sums[first + k]);
+        int32_t *to = sums + (size_t)(first + k) * sums_stride + row;
         for (int half_block = 0; half_block < 2; ++half_block) {
             int at = half_block * TILE_WORDS + k * TILE;
-            store(to + half_block * TILE,
-                  finish(m, m->constant_many, row + half_block * TILE, load(high + at), load(low + at), planes, sum));
+            store(to + half_block * TILE, finish(&e, half_block * TILE, load(high + at), load(low + at), planes));
         }
     }
 }
