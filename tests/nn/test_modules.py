@@ -191,6 +191,13 @@ def test_scales_start_at_two_over_the_root_of_the_fan_in() -> None:
     assert LSTM(3, 5, weights=Gaussian()).scale("_l0") is None
 
 
+def test_scales_of_two_level_gates_start_twice_as_large() -> None:
+    module = LSTM(3, 5, weights="ternary", coupled=True, gates={"g": 2, "o": 3, "i": 2})
+    scale = module.scale("_l0")
+    assert scale is not None
+    assert_near(scale.detach(), torch.tensor([4.0, 4.0, 2.0]) * 8**-0.5, FLOAT32_ROUNDING, "scale")  # i, g, o
+
+
 def test_each_gate_has_its_own_scale() -> None:
     """Scaling one gate's rows equals scaling its weights."""
     module: Any = LSTM(3, 4, weights="ternary", coupled=True).eval()
