@@ -62,8 +62,8 @@ def _empty_saved(x: Tensor, hidden: int, kind: Recurrence, keep: bool, is_random
     drawn, shared = ((steps, batch, n, size) for n in (kind.n_preacts, kind.n_projections))
     is_shared = kind.sharing is not None
     own = keep and not is_shared
-    has_cells = keep and kind.cell != "gru"
-    wanted = (own, own and any(kind.gates), has_cells, own, keep and is_random, keep and is_shared)
+    is_gru = kind.cell == "gru"
+    wanted = (own, own and any(kind.gates), keep and not is_gru, keep and is_gru, keep and is_random, keep and is_shared)
     shapes = (wide, wide, narrow, narrow, drawn, shared)
     return tuple(x.new_empty(s if want else (0,)) for s, want in zip(shapes, wanted, strict=True))  # type: ignore[return-value]
 

@@ -44,7 +44,7 @@ typedef struct {
     void *gates;                           /* (T, B, G, Hp) values of the gates; NULL forward: not kept */
     void *slopes;                          /* (T, B, G, Hp) their (pseudo-)derivatives; NULL where all are smooth */
     void *cells;                           /* (T, B, Hp) c of every step; NULL for a GRU */
-    void *extra;                           /* (T, B, Hp) tanh(c); for a GRU the hidden state's part of n */
+    void *extra;                           /* (T, B, Hp) the hidden state's part of n; NULL for an LSTM */
     void *ratios;                          /* (T, B, A, Hp) d preact / d variance, NULL for plain weights */
     void *shared;                          /* (T, B, P, Hp) u, of gates that share, likewise */
     double state_unit;                     /* outputs are whole numbers of 1 / unit below 1; 0: any (and for a GRU) */

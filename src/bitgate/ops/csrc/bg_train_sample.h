@@ -45,7 +45,7 @@ INLINE void sample_some(const bg_train_discrete *p, int64_t at, int64_t n, real 
         total += perturbed[k];
         mean += perturbed[k] * values[k];
     }
-    total = 1 / total;
+    total = reciprocal(total);
     mean *= total;
     store_some((real *)p->weights + at, (p->straight_through ? drawn : mean) * scale, n);
     for (int k = 0; p->slopes && k < p->levels; ++k) {
