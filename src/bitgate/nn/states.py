@@ -25,11 +25,15 @@ class StackResult(NamedTuple):
     def of(cls, sequences: Sequences, output: Tensor, results: list[LoopResult]) -> "StackResult":
         """The last layer's output and the states of all layers and directions, in the order of the input."""
         h, c, anchor, position = (
-            None if parts[0] is None else sequences.unsort(torch.stack(parts))
+            None if parts[0] is None else sequences.unsort(_stack(parts))
             for parts in ([getattr(result, name) for result in results] for name in ("h", "c", "anchor", "position"))
         )
         assert h is not None
         return cls(sequences.restore(output), h, c, anchor, position)
+
+
+def _stack(parts: list[Tensor]) -> Tensor:
+    return torch.stack(parts) if len(parts) > 1 else parts[0].unsqueeze(0)
 
 
 def initial_states(

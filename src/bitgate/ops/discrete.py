@@ -61,7 +61,7 @@ def run_kernel(
 ) -> None:
     """Fills ``weights``, and ``slopes`` unless it is empty, in C: from contiguous logits and noise, or from latents.
 
-    With a seed, the noise is written first.
+    With a seed, noise is drawn.
     """
     native_kernel.extension.discrete_forward(
         *native_kernel.options(weights.dtype),
@@ -106,22 +106,32 @@ def _backward(
             return from_grad, grad.new_empty(0)
         return from_grad, (grad * weights).reshape(len(scale), -1).sum(dim=1)
     source = torch.empty_like(slopes) if needs[0] else None
-    scales = torch.empty_like(scale) if scale is not None and needs[1] else None
+    scales = torch.zeros_like(scale) if scale is not None and needs[1] else None
+    _run_backward_kernel(grad, weights, slopes, scale, source, scales)
+    return (
+        grad.new_empty(0) if source is None else source,
+        grad.new_empty(0) if scales is None else scales,
+    )
+
+
+def _run_backward_kernel(
+    grad: Tensor,
+    weights: Tensor | None,
+    slopes: Tensor,
+    scale: Tensor | None,
+    to_source: Tensor | None,
+    to_scales: Tensor | None,
+) -> None:
+    """Fills ``to_source`` and adds to ``to_scales`` in C; all contiguous and checked."""
     native_kernel.extension.discrete_backward(
         *native_kernel.options(grad.dtype),
         slopes.shape[0] if slopes.dim() > grad.dim() else 1,
         grad.numel(),
         1 if scale is None else scale.shape[0],
-        0 if scale is None else scale.data_ptr(),
-        0 if weights is None else weights.data_ptr(),
-        slopes.data_ptr(),
-        grad.data_ptr(),
-        0 if source is None else source.data_ptr(),
-        0 if scales is None else scales.data_ptr(),
-    )
-    return (
-        grad.new_empty(0) if source is None else source,
-        grad.new_empty(0) if scales is None else scales,
+        *(
+            0 if array is None else array.data_ptr()
+            for array in (scale, weights, slopes, grad, to_source, to_scales)
+        ),
     )
 
 
@@ -194,15 +204,15 @@ class _Together(torch.autograd.Function):
         scale = exponential(log_scale)
         made = [make(k, source, scale) for k, source in enumerate(sources)]
         weights, slopes = zip(*made, strict=True)
-        ctx.save_for_backward(log_scale, *slopes, *(() if log_scale is None else weights))
+        ctx.save_for_backward(scale, *slopes, *(() if scale is None else weights))
         ctx.set_materialize_grads(False)
         return weights
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
-        n, (log_scale, *saved) = len(grads), ctx.saved_tensors
-        scale, weights = exponential(log_scale), saved[n:] or [None] * n
+        n, (scale, *saved) = len(grads), ctx.saved_tensors
+        weights = saved[n:] or [None] * n
         _, scale_needed, *needed = ctx.needs_input_grad
         total: Tensor | None = None
         found: list[Tensor | None] = []
@@ -214,5 +224,5 @@ class _Together(torch.autograd.Function):
             from_source, from_scale = _run_backward(grad, weights[k], saved[k], scale, needs)
             found.append(from_source if needed[k] else None)
             if scale_needed:
-                total = from_scale if total is None else total + from_scale
+                total = from_scale if total is None else total.add_(from_scale)
         return None, total, *found

@@ -89,7 +89,7 @@ typedef struct {
 /* N discrete weights, in equal blocks that share a scale each (bg_train_sample.h): draws of L = K levels from their
  * logits, or, without noise, latent weights rounded to the nearest level, L = 1. */
 typedef struct {
-    int levels, straight_through, draws; /* draws: noise is written from the seed before it is read */
+    int levels, straight_through, draws; /* draws: noise is scratch, written from the seed before it is read */
     uint64_t seed;
     int64_t count, blocks;      /* N, of which blocks is a divisor */
     double temperature;
@@ -101,7 +101,7 @@ typedef struct {
     void *slopes;               /* (L, N) d weight / d from, scales left out; NULL forward: not kept */
     const void *grad;           /* (N,) gradient of the weights */
     void *grad_from;            /* (L, N), or NULL */
-    void *grad_log_scale;       /* (blocks,) gradient of the scales' logarithms, or NULL */
+    void *grad_log_scale;       /* (blocks,) that of the scales' logarithms is added to it, or NULL */
 } bg_train_discrete;
 
 typedef struct {

@@ -127,7 +127,7 @@ static void discrete_backward(const bg_train_discrete *p) {
             total += sum[k];
         }
         if (p->grad_log_scale) {
-            ((real *)p->grad_log_scale)[block] = total;
+            ((real *)p->grad_log_scale)[block] += total;
         }
     }
 }
