@@ -46,7 +46,9 @@ def initial_states(
     """
     shapes = [(rows, sequences.x.shape[1], size) for size in sizes]
     if initial is None:
-        return tuple(sequences.x.new_zeros(shape) for shape in shapes)
+        # Nothing writes to them, so that states of one size are one.
+        zeros = {size: sequences.x.new_zeros(shape) for size, shape in zip(sizes, shapes, strict=True)}
+        return tuple(zeros[size] for size in sizes)
     states = []
     for name, state, shape in zip(("h_0", "c_0"), initial, shapes, strict=False):
         expected = shape if sequences.batched else (shape[0], shape[2])

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from bitgate.errors import ShapeError
 from bitgate.ops import native_kernel
-from bitgate.ops.direct import directly
+from bitgate.ops.direct import directly, is_plain
 
 MOST_LEVELS = 256  # BG_TRAIN_MAX_LEVELS in csrc/bg_train.h
 
@@ -107,31 +107,16 @@ def _backward(
         return from_grad, (grad * weights).reshape(len(scale), -1).sum(dim=1)
     source = torch.empty_like(slopes) if needs[0] else None
     scales = torch.zeros_like(scale) if scale is not None and needs[1] else None
-    _run_backward_kernel(grad, weights, slopes, scale, source, scales)
-    return (
-        grad.new_empty(0) if source is None else source,
-        grad.new_empty(0) if scales is None else scales,
-    )
-
-
-def _run_backward_kernel(
-    grad: Tensor,
-    weights: Tensor | None,
-    slopes: Tensor,
-    scale: Tensor | None,
-    to_source: Tensor | None,
-    to_scales: Tensor | None,
-) -> None:
-    """Fills ``to_source`` and adds to ``to_scales`` in C; all contiguous and checked."""
     native_kernel.extension.discrete_backward(
         *native_kernel.options(grad.dtype),
         slopes.shape[0] if slopes.dim() > grad.dim() else 1,
         grad.numel(),
         1 if scale is None else scale.shape[0],
-        *(
-            0 if array is None else array.data_ptr()
-            for array in (scale, weights, slopes, grad, to_source, to_scales)
-        ),
+        *(0 if array is None else array.data_ptr() for array in (scale, weights, slopes, grad, source, scales)),
+    )
+    return (
+        grad.new_empty(0) if source is None else source,
+        grad.new_empty(0) if scales is None else scales,
     )
 
 
@@ -214,15 +199,15 @@ class _Together(torch.autograd.Function):
         n, (scale, *saved) = len(grads), ctx.saved_tensors
         weights = saved[n:] or [None] * n
         _, scale_needed, *needed = ctx.needs_input_grad
+        run = _backward if is_plain(grads) else discrete_backward
         total: Tensor | None = None
         found: list[Tensor | None] = []
-        for k, grad in enumerate(grads):
-            needs = [needed[k], scale_needed]
+        for grad, made, slopes, need in zip(grads, weights, saved, needed, strict=False):  # weights follow the slopes
             if grad is None:
                 found.append(None)
                 continue
-            from_source, from_scale = _run_backward(grad, weights[k], saved[k], scale, needs)
-            found.append(from_source if needed[k] else None)
+            from_source, from_scale = run(grad, made, slopes, scale, [need, scale_needed])
+            found.append(from_source if need else None)
             if scale_needed:
                 total = from_scale if total is None else total.add_(from_scale)
         return None, total, *found

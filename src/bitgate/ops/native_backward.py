@@ -144,7 +144,7 @@ def _(
     shapes = _shapes(decode(cell, levels, sharing, skip), x.shape[2], w_hh.shape[1])
     params = [x.new_empty(shape) if need else None for shape, need in zip(shapes, needs[3:11], strict=True)]
     starts = [None if value is None else value.new_empty(value.shape) for value in (h, c, anchor)]
-    return fill_gaps((x.new_empty(x.shape) if needs[0] else None, *starts[:2], *params, starts[2]), x)  # type: ignore[return-value]
+    return fill_gaps((x.new_empty(x.shape) if needs[0] else None, *starts[:2], *params, starts[2]), x)
 
 
 _run_directly = directly(recurrent_layer_backward, _run_backward)
@@ -169,5 +169,6 @@ def _backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
 
 recurrent_layer.register_autograd(_backward, setup_context=_setup_context)
 
-layer = directly(recurrent_layer, run_layer, _setup_context, _backward)
-"""``bitgate::recurrent_layer`` by the shortest way; all arguments by position."""
+layer = directly(recurrent_layer, run_layer, _setup_context, _backward, n_results=4)
+"""``bitgate::recurrent_layer`` by the shortest way, its first four results, None for states that there are not; all
+arguments by position."""

@@ -56,8 +56,8 @@ INLINE vec at_most(real limit, vec x) {
 #endif
 }
 
-/* 1 / x for x from 1 to 2^126. 16 divisions take as long as some 16 products, so one step of Newton's from the
- * processor's estimate, of 14 bits, instead: within 1 ulp. */
+/* 1 / x for x from 2^-126 to 2^126, to 1 ulp: where a division takes as long as many products, by one step of Newton's
+ * from the processor's estimate, which has 14 bits. */
 INLINE vec reciprocal(vec x) {
 #if BG_BYTES == 64 && BG_REAL_BITS == 32
     const vec guess = __builtin_ia32_rcp14ps512_mask(x, x, 0xffff);
