@@ -25,11 +25,15 @@ class StackResult(NamedTuple):
     def of(cls, sequences: Sequences, output: Tensor, results: list[LoopResult]) -> "StackResult":
         """The last layer's output and the states of all layers and directions, in the order of the input."""
         h, c, anchor, position = (
-            None if parts[0] is None else sequences.unsort(torch.stack(parts))
+            None if parts[0] is None else sequences.unsort(_stack(parts))
             for parts in ([getattr(result, name) for result in results] for name in ("h", "c", "anchor", "position"))
         )
         assert h is not None
         return cls(sequences.restore(output), h, c, anchor, position)
+
+
+def _stack(parts: list[Tensor]) -> Tensor:
+    return torch.stack(parts) if len(parts) > 1 else parts[0].unsqueeze(0)
 
 
 def initial_states(
@@ -42,7 +46,9 @@ def initial_states(
     """
     shapes = [(rows, sequences.x.shape[1], size) for size in sizes]
     if initial is None:
-        return tuple(sequences.x.new_zeros(shape) for shape in shapes)
+        # Nothing writes to them, so that states of one size are one.
+        zeros = {size: sequences.x.new_zeros(shape) for size, shape in zip(sizes, shapes, strict=True)}
+        return tuple(zeros[size] for size in sizes)
     states = []
     for name, state, shape in zip(("h_0", "c_0"), initial, shapes, strict=False):
         expected = shape if sequences.batched else (shape[0], shape[2])

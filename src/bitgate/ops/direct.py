@@ -30,6 +30,7 @@ def directly(
     run: Callable[..., Any],
     setup_context: Callable[..., None] | None = None,
     backward: Callable[..., Any] | None = None,
+    n_results: int | None = None,
 ) -> Callable[..., Any]:
     """A function that does what an operator does, by the shortest way.
 
@@ -38,25 +39,26 @@ def directly(
         run: what it computes; its results share no memory with its arguments.
         setup_context: as the operator registers it.
         backward: likewise.
+        n_results: what the caller gets, where ``backward`` reads more; None: all.
     """
-    function = None if backward is None else _function(run, setup_context, backward)
+    function = None if backward is None else _function(run, setup_context, backward, n_results)
 
     def call(*arguments: Any) -> Any:
         if not is_plain(arguments):
             return operator(*arguments)
         if function is not None and torch.is_grad_enabled():
             return function.apply(*arguments)
-        return run(*arguments)
+        return run(*arguments)[:n_results] if n_results else run(*arguments)
 
     return call
 
 
-def _function(run: Callable[..., Any], setup_context: Any, backward: Callable[..., Any]) -> Any:
+def _function(run: Callable[..., Any], setup_context: Any, backward: Callable[..., Any], n_results: int | None) -> Any:
     # Both steps in `forward`: given a setup_context of its own, torch would bind all arguments to their names first.
     def forward(ctx: Any, *arguments: Any) -> Any:
         found = run(*arguments)
         setup_context(ctx, arguments, found)
-        return found
+        return found[:n_results] if n_results else found
 
     methods = {"forward": staticmethod(forward), "backward": staticmethod(backward)}
     return type(f"{run.__name__}_directly", (torch.autograd.Function,), methods)

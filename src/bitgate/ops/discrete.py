@@ -13,7 +13,7 @@ from torch import Tensor
 
 from bitgate.errors import ShapeError
 from bitgate.ops import native_kernel
-from bitgate.ops.direct import directly
+from bitgate.ops.direct import directly, is_plain
 
 MOST_LEVELS = 256  # BG_TRAIN_MAX_LEVELS in csrc/bg_train.h
 
@@ -61,7 +61,7 @@ def run_kernel(
 ) -> None:
     """Fills ``weights``, and ``slopes`` unless it is empty, in C: from contiguous logits and noise, or from latents.
 
-    With a seed, the noise is written first.
+    With a seed, noise is drawn.
     """
     native_kernel.extension.discrete_forward(
         *native_kernel.options(weights.dtype),
@@ -106,18 +106,13 @@ def _backward(
             return from_grad, grad.new_empty(0)
         return from_grad, (grad * weights).reshape(len(scale), -1).sum(dim=1)
     source = torch.empty_like(slopes) if needs[0] else None
-    scales = torch.empty_like(scale) if scale is not None and needs[1] else None
+    scales = torch.zeros_like(scale) if scale is not None and needs[1] else None
     native_kernel.extension.discrete_backward(
         *native_kernel.options(grad.dtype),
         slopes.shape[0] if slopes.dim() > grad.dim() else 1,
         grad.numel(),
         1 if scale is None else scale.shape[0],
-        0 if scale is None else scale.data_ptr(),
-        0 if weights is None else weights.data_ptr(),
-        slopes.data_ptr(),
-        grad.data_ptr(),
-        0 if source is None else source.data_ptr(),
-        0 if scales is None else scales.data_ptr(),
+        *(0 if array is None else array.data_ptr() for array in (scale, weights, slopes, grad, source, scales)),
     )
     return (
         grad.new_empty(0) if source is None else source,
@@ -194,25 +189,25 @@ class _Together(torch.autograd.Function):
         scale = exponential(log_scale)
         made = [make(k, source, scale) for k, source in enumerate(sources)]
         weights, slopes = zip(*made, strict=True)
-        ctx.save_for_backward(log_scale, *slopes, *(() if log_scale is None else weights))
+        ctx.save_for_backward(scale, *slopes, *(() if scale is None else weights))
         ctx.set_materialize_grads(False)
         return weights
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
-        n, (log_scale, *saved) = len(grads), ctx.saved_tensors
-        scale, weights = exponential(log_scale), saved[n:] or [None] * n
+        n, (scale, *saved) = len(grads), ctx.saved_tensors
+        weights = saved[n:] or [None] * n
         _, scale_needed, *needed = ctx.needs_input_grad
+        run = _backward if is_plain(grads) else discrete_backward
         total: Tensor | None = None
         found: list[Tensor | None] = []
-        for k, grad in enumerate(grads):
-            needs = [needed[k], scale_needed]
+        for grad, made, slopes, need in zip(grads, weights, saved, needed, strict=False):  # weights follow the slopes
             if grad is None:
                 found.append(None)
                 continue
-            from_source, from_scale = _run_backward(grad, weights[k], saved[k], scale, needs)
-            found.append(from_source if needed[k] else None)
+            from_source, from_scale = run(grad, made, slopes, scale, [need, scale_needed])
+            found.append(from_source if need else None)
             if scale_needed:
-                total = from_scale if total is None else total + from_scale
+                total = from_scale if total is None else total.add_(from_scale)
         return None, total, *found

@@ -51,7 +51,8 @@ def run(
     (w_ih, v_ih), (w_hh, v_hh) = _parts(params.w_ih), _parts(params.w_hh)
     alpha = params.skip_scale
     given = [x, h, c, w_ih, w_hh, params.bias_ih, params.bias_hh, v_ih, v_hh, params.gate_scale, alpha, anchor, noise]
-    if any(t is not None and t.dtype == torch.bfloat16 for t in given):
+    is_half = any(t is not None and t.dtype == torch.bfloat16 for t in given)
+    if is_half:
         given = [None if t is None else t.float() for t in given]
     if given[10] is not None:
         given[10] = given[10].expand(h.shape[1])
@@ -59,14 +60,17 @@ def run(
     keep = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
     sharing, skip = list(recurrence.sharing or ()), encode_skip(recurrence.skip)
     bits = recurrence.state_bits or 0
-    output, h_n, c_n, anchor_n, *_ = native_backward.layer(
+    output, *last = native_backward.layer(
         *tensors, noise, position, lengths, recurrence.cell, list(recurrence.gates), sharing, skip, bits, keep
-    )
+    )[:4]
+    if is_half:
+        pairs = zip((x, h, c, anchor), (output, *last), strict=True)
+        output, *last = [end if start is None else end.to(start.dtype) for start, end in pairs]
     return LoopResult(
-        output.to(x.dtype),
-        h_n.to(h.dtype),
-        None if c is None else c_n.to(c.dtype),
-        None if anchor is None else anchor_n.to(anchor.dtype),
+        output,
+        last[0],
+        None if c is None else last[1],
+        None if anchor is None else last[2],
         next_position(recurrence.skip, position, lengths, x.shape[0]),
     )
 

@@ -10,7 +10,17 @@ from torch import Tensor
 
 from bitgate.ops.direct import directly
 from bitgate.ops.native_kernel import Call, decode, padded_size
-from bitgate.ops.native_op import contiguous, named, pad, read_arrays, recurrent_layer, run_layer, unpad
+from bitgate.ops.native_op import (
+    contiguous,
+    fill_gaps,
+    named,
+    pad,
+    read_arrays,
+    recurrent_layer,
+    run_layer,
+    unpad,
+    without_gaps,
+)
 from bitgate.ops.problem import Recurrence
 
 Gradients = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
@@ -45,19 +55,19 @@ def _run_backward(
     position: Tensor | None,
     lengths: Tensor | None,
     output: Tensor,
-    gates: Tensor,
-    slopes: Tensor,
-    cells: Tensor,
-    extra: Tensor,
-    ratios: Tensor,
-    shared: Tensor,
+    gates: Tensor | None,
+    slopes: Tensor | None,
+    cells: Tensor | None,
+    extra: Tensor | None,
+    ratios: Tensor | None,
+    shared: Tensor | None,
     cell: str,
     levels: list[int],
     sharing: list[int],
     skip: list[int],
     needs: list[bool],
-) -> Gradients:
-    """Gradients of the arguments; ``needs`` says of which."""
+) -> tuple[Tensor | None, ...]:
+    """Gradients of the arguments; ``needs`` says of which. None for others, and for arguments that are None."""
     call = Call(decode(cell, levels, sharing, skip), x, h.shape[1])
     T, B, H, Hp = call.steps, call.batch, call.hidden, call.padded
     x = x.contiguous()
@@ -91,12 +101,11 @@ def _run_backward(
     )
     d_x = None if d_x is None else unpad(d_x, call.inputs)
     starts = [None if value is None else unpad(value, H) for value in (d_h, d_c, d_anchor)]
-    found = (d_x, *starts[:2], *params.values(), starts[2])
-    return tuple(x.new_empty(0) if value is None else value for value in found)  # type: ignore[return-value]
+    return d_x, *starts[:2], *params.values(), starts[2]
 
 
 recurrent_layer_backward = torch.library.custom_op(
-    "bitgate::recurrent_layer_backward", _run_backward, mutates_args=(), device_types="cpu"
+    "bitgate::recurrent_layer_backward", without_gaps(_run_backward, Gradients), mutates_args=(), device_types="cpu"
 )
 
 
@@ -120,23 +129,22 @@ def _(
     position: Tensor | None,
     lengths: Tensor | None,
     output: Tensor,
-    gates: Tensor,
-    slopes: Tensor,
-    cells: Tensor,
-    extra: Tensor,
-    ratios: Tensor,
-    shared: Tensor,
+    gates: Tensor | None,
+    slopes: Tensor | None,
+    cells: Tensor | None,
+    extra: Tensor | None,
+    ratios: Tensor | None,
+    shared: Tensor | None,
     cell: str,
     levels: list[int],
     sharing: list[int],
     skip: list[int],
     needs: list[bool],
 ) -> Gradients:
-    none = x.new_empty
     shapes = _shapes(decode(cell, levels, sharing, skip), x.shape[2], w_hh.shape[1])
-    params = [none(shape if need else 0) for shape, need in zip(shapes, needs[3:11], strict=True)]
-    starts = [none(0) if value is None else value.new_empty(value.shape) for value in (h, c, anchor)]
-    return x.new_empty(x.shape) if needs[0] else none(0), *starts[:2], *params, starts[2]  # type: ignore[return-value]
+    params = [x.new_empty(shape) if need else None for shape, need in zip(shapes, needs[3:11], strict=True)]
+    starts = [None if value is None else value.new_empty(value.shape) for value in (h, c, anchor)]
+    return fill_gaps((x.new_empty(x.shape) if needs[0] else None, *starts[:2], *params, starts[2]), x)
 
 
 _run_directly = directly(recurrent_layer_backward, _run_backward)
@@ -161,5 +169,6 @@ def _backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
 
 recurrent_layer.register_autograd(_backward, setup_context=_setup_context)
 
-layer = directly(recurrent_layer, run_layer, _setup_context, _backward)
-"""``bitgate::recurrent_layer`` by the shortest way; all arguments by position."""
+layer = directly(recurrent_layer, run_layer, _setup_context, _backward, n_results=4)
+"""``bitgate::recurrent_layer`` by the shortest way, its first four results, None for states that there are not; all
+arguments by position."""

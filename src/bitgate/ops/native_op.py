@@ -3,6 +3,11 @@
 Buffers are padded to ``Hp`` units (csrc/bg_train.h), results are not.
 """
 
+import functools
+import inspect
+from collections.abc import Callable, Iterable
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -13,7 +18,7 @@ from bitgate.ops.problem import Recurrence
 
 _KEPT = ("gates", "slopes", "cells", "extra", "ratios", "shared")
 _STARTS = ("h_0", "c_0", "anchor_0")
-_Saved = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
+_Saved = tuple[Tensor | None, ...]
 _Forward = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 
 
@@ -55,17 +60,40 @@ def blocks(noise: Tensor | None, hidden: int) -> Tensor | None:
 
 
 def _empty_saved(x: Tensor, hidden: int, kind: Recurrence, keep: bool, is_random: bool) -> _Saved:
-    """Buffers by the names in ``_KEPT``; of no elements where there is nothing to keep."""
+    """Buffers by the names in ``_KEPT``; None where there is nothing to keep."""
     steps, batch, _ = x.shape
     size = padded_size(hidden, x.dtype)
     wide, narrow = (steps, batch, kind.n_gates, size), (steps, batch, size)
     drawn, shared = ((steps, batch, n, size) for n in (kind.n_preacts, kind.n_projections))
     is_shared = kind.sharing is not None
     own = keep and not is_shared
-    has_cells = keep and kind.cell != "gru"
-    wanted = (own, own and any(kind.gates), has_cells, own, keep and is_random, keep and is_shared)
+    is_gru = kind.cell == "gru"
+    wanted = (
+        own,
+        own and any(kind.gates),
+        keep and not is_gru,
+        keep and is_gru,
+        keep and is_random,
+        keep and is_shared,
+    )
     shapes = (wide, wide, narrow, narrow, drawn, shared)
-    return tuple(x.new_empty(s if want else (0,)) for s, want in zip(shapes, wanted, strict=True))  # type: ignore[return-value]
+    return tuple(x.new_empty(s) if want else None for s, want in zip(shapes, wanted, strict=True))
+
+
+def fill_gaps(values: Iterable[Tensor | None], like: Tensor) -> tuple[Any, ...]:
+    """Tensors of no elements for None."""
+    return tuple(like.new_empty(0) if value is None else value for value in values)
+
+
+def without_gaps(run: Callable[..., tuple[Tensor | None, ...]], result: Any) -> Callable[..., Any]:
+    """``run`` for an operator of torch, which cannot return None; ``result`` is the type of what it returns."""
+
+    @functools.wraps(run)
+    def fill(*arguments: Any) -> Any:
+        return fill_gaps(run(*arguments), next(a for a in arguments if isinstance(a, Tensor)))
+
+    fill.__signature__ = inspect.signature(run).replace(return_annotation=result)  # type: ignore[attr-defined]
+    return fill
 
 
 def read_arrays(
@@ -99,7 +127,7 @@ def read_arrays(
 
 def named(output: Tensor, saved: _Saved) -> dict[str, Tensor | None]:
     """Arrays by their names in csrc/bg_train.h; None for those that were not kept."""
-    found = {name: value if value.dim() > 1 else None for name, value in zip(_KEPT, saved, strict=True)}
+    found = {n: None if v is None or v.dim() < 2 else v for n, v in zip(_KEPT, saved, strict=True)}
     return {"output": output, **found}
 
 
@@ -131,8 +159,10 @@ def run_layer(
     skip: list[int],
     state_bits: int,
     keep: bool,
-) -> _Forward:
+) -> tuple[Tensor | None, ...]:
     """Output, h, c, anchor, and what the backward pass reads (csrc/bg_train.h), by the names in ``_KEPT``.
+
+    None for what there is not.
 
     With variances ``v_ih`` and ``v_hh`` and ``noise`` ``(T, B, A * H)``, ``w_ih`` and ``w_hh`` are means (lr-trick).
     ``sharing`` is empty or has the projection of each gate, ``skip`` is ``encode_skip``'s; ``alpha`` has a value
@@ -157,11 +187,12 @@ def run_layer(
             *((name, value, (B, Hp)) for name, value in zip(_STARTS, last, strict=True)),
         ),
     )
-    h_n, c_n, anchor_n = (x.new_empty(0) if value is None else unpad(value, H) for value in last)
-    return unpad(output, H), h_n, c_n, anchor_n, *saved
+    return unpad(output, H), *(None if value is None else unpad(value, H) for value in last), *saved
 
 
-recurrent_layer = torch.library.custom_op("bitgate::recurrent_layer", run_layer, mutates_args=(), device_types="cpu")
+recurrent_layer = torch.library.custom_op(
+    "bitgate::recurrent_layer", without_gaps(run_layer, _Forward), mutates_args=(), device_types="cpu"
+)
 
 
 @recurrent_layer.register_fake
@@ -190,6 +221,6 @@ def _(
 ) -> _Forward:
     hidden = w_hh.shape[1]
     output = x.new_empty(x.shape[0], x.shape[1], hidden)
-    h_n, c_n, anchor_n = (x.new_empty(0 if v is None else (x.shape[1], hidden)) for v in (h, c, anchor))
+    last = (None if v is None else x.new_empty(x.shape[1], hidden) for v in (h, c, anchor))
     saved = _empty_saved(x, hidden, decode(cell, levels, sharing, skip), keep, v_hh is not None)
-    return output, h_n, c_n, anchor_n, *saved
+    return fill_gaps((output, *last, *saved), x)

@@ -14,6 +14,7 @@ from bitgate.ops.triton_launch import is_interpreted
 
 Backend = Literal["auto", "native", "vendor", "triton", "reference"]
 BACKEND_VARIABLE = "BITGATE_BACKEND"
+_BACKENDS = get_args(Backend)
 
 
 def choose_backend(recurrence: Recurrence, params: LayerParameters, backend: str | None = None) -> str:
@@ -29,8 +30,8 @@ def choose_backend(recurrence: Recurrence, params: LayerParameters, backend: str
         ArgumentError: an unknown name, or a backend that cannot run this problem.
     """
     wanted = backend or os.environ.get(BACKEND_VARIABLE) or "auto"
-    if wanted not in get_args(Backend):
-        raise ArgumentError(f"backend: {wanted!r}, expected one of {', '.join(get_args(Backend))}")
+    if wanted not in _BACKENDS:
+        raise ArgumentError(f"backend: {wanted!r}, expected one of {', '.join(_BACKENDS)}")
     for name, module in (("native", native), ("vendor", vendor), ("triton", triton_backend)):
         if wanted not in ("auto", name) or (wanted == "auto" and name == "triton" and is_interpreted()):
             continue  # an interpreter runs only where it is asked for

@@ -58,7 +58,6 @@ def _draw_from(
     logits, noise = logits.contiguous(), None if noise is None else noise.contiguous()
     if native_kernel.runs_on(logits):
         weights, slopes = logits.new_empty(logits.shape[1:]), logits.new_empty(logits.shape if keep else (0,))
-        noise = torch.empty_like(logits) if noise is None else noise
         discrete.run_kernel(
             logits,
             weights,

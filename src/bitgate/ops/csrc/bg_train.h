@@ -44,7 +44,7 @@ typedef struct {
     void *gates;                           /* (T, B, G, Hp) values of the gates; NULL forward: not kept */
     void *slopes;                          /* (T, B, G, Hp) their (pseudo-)derivatives; NULL where all are smooth */
     void *cells;                           /* (T, B, Hp) c of every step; NULL for a GRU */
-    void *extra;                           /* (T, B, Hp) tanh(c); for a GRU the hidden state's part of n */
+    void *extra;                           /* (T, B, Hp) the hidden state's part of n; NULL for an LSTM */
     void *ratios;                          /* (T, B, A, Hp) d preact / d variance, NULL for plain weights */
     void *shared;                          /* (T, B, P, Hp) u, of gates that share, likewise */
     double state_unit;                     /* outputs are whole numbers of 1 / unit below 1; 0: any (and for a GRU) */
@@ -89,7 +89,7 @@ typedef struct {
 /* N discrete weights, in equal blocks that share a scale each (bg_train_sample.h): draws of L = K levels from their
  * logits, or, without noise, latent weights rounded to the nearest level, L = 1. */
 typedef struct {
-    int levels, straight_through, draws; /* draws: noise is written from the seed before it is read */
+    int levels, straight_through, draws; /* draws: noise is scratch, written from the seed before it is read */
     uint64_t seed;
     int64_t count, blocks;      /* N, of which blocks is a divisor */
     double temperature;
@@ -101,7 +101,7 @@ typedef struct {
     void *slopes;               /* (L, N) d weight / d from, scales left out; NULL forward: not kept */
     const void *grad;           /* (N,) gradient of the weights */
     void *grad_from;            /* (L, N), or NULL */
-    void *grad_log_scale;       /* (blocks,) gradient of the scales' logarithms, or NULL */
+    void *grad_log_scale;       /* (blocks,) that of the scales' logarithms is added to it, or NULL */
 } bg_train_discrete;
 
 typedef struct {

@@ -184,10 +184,30 @@ static void keep_inputs(const bg_train_backward *p, const scratch *w, int64_t t,
     }
 }
 
-static void add_weights(const bg_train_layer *l, const scratch *w, int64_t rows) {
+/* What grad_step and keep_inputs will read of step t. */
+static lookahead next_reads(const bg_train_backward *p, int64_t t, int64_t first, int64_t last) {
+    const bg_train_layer *l = &p->layer;
+    const int64_t wide = bg_train_n_gates(l->cell) * l->padded, narrow = l->padded, rows = last - first;
+    const int64_t step = t * l->batch + first, before = step - l->batch;
+    lookahead a = {.count = 0};
+    if (t > 0) {
+        look_ahead(&a, l->output, before * narrow, rows * narrow);
+        look_ahead(&a, l->cells, before * narrow, rows * narrow);
+    }
+    if (t >= 0) {
+        look_ahead(&a, p->grad_output, step * narrow, rows * narrow);
+        look_ahead(&a, l->extra, step * narrow, rows * narrow);
+        look_ahead(&a, l->gates, step * wide, rows * wide);
+        look_ahead(&a, l->slopes, step * wide, rows * wide);
+        look_ahead(&a, l->shared, step * l->projections * narrow, rows * l->projections * narrow);
+    }
+    return a;
+}
+
+static void add_weights(const bg_train_layer *l, const scratch *w, int64_t rows, lookahead ahead) {
     for (int side = 0; side < n_sides(l); ++side, ++w) {
-        add_outer_products(w->sums_x, w->x, l->inputs, w->grads, gate_panels(l), rows);
-        add_outer_products(w->sums_h, w->h, l->hidden, panels_of_h(l, w->grads), gate_panels(l), rows);
+        add_outer_products(w->sums_x, w->x, l->inputs, w->grads, gate_panels(l), rows, &ahead);
+        add_outer_products(w->sums_h, w->h, l->hidden, panels_of_h(l, w->grads), gate_panels(l), rows, &ahead);
     }
 }
 
@@ -200,6 +220,8 @@ static void backward(const void *params, const void *packed, void *work, int64_t
     for (int side = 0; side < n_sides(l); ++side) {
         w[side] = lay_out(l, work, last - first, side);
         memset(w[side].sums_x, 0, (size_t)((char *)w[side].x - (char *)w[side].sums_x));
+        pack_constants(w[side].x, w[side].grads.capacity, l->inputs);
+        pack_constants(w[side].h, w[side].grads.capacity, l->hidden);
     }
     for (int64_t t = l->steps - 1; t >= 0; --t) {
         const int64_t alive = bg_train_alive(l, first, last, t), count = alive - first;
@@ -219,7 +241,7 @@ static void backward(const void *params, const void *packed, void *work, int64_t
             grad_inputs(p, w, packed, from, t, first, last);
         }
         if (needs_weights(p)) {
-            add_weights(l, w, rows);
+            add_weights(l, w, rows, next_reads(p, t - 1, first, alive));
         }
         rows = 0;
         from = t - 1;

@@ -169,9 +169,6 @@ INLINE void lstm_end(const bg_train_layer *l, const step_view *s, int64_t row, c
     if (s->cells) {
         store(s->cells + at, c);
     }
-    if (s->extra) {
-        store(s->extra + at, squashed);
-    }
 }
 
 INLINE void gru_end(const bg_train_layer *l, const step_view *s, int64_t row, const vec *acc) {

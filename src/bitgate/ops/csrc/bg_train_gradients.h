@@ -16,9 +16,9 @@ static int64_t gate_panels(const bg_train_layer *l) { return l->projections * l-
 
 /* What one step reads and writes. */
 typedef struct {
-    const real *grad_output, *gates, *slopes, *extra; /* grad_output and slopes may be NULL */
+    const real *grad_output, *gates, *slopes, *extra; /* grad_output and slopes may be NULL; extra is a GRU's */
     const real *ratios;                               /* NULL for plain weights */
-    const real *cells;                                /* c behind the step, if gates share */
+    const real *cells;                                /* c behind the step */
     const real *state;                                /* c before the step; of a GRU h before it */
     real *grad_h, *grad_c;
     panels preact, var;
@@ -49,27 +49,28 @@ INLINE vec read_grad_h(const grad_view *s, int64_t at) {
     return s->grad_output ? grad + load(s->grad_output + at) : grad;
 }
 
-/* Values of the gates of one sequence, their slopes and tanh(c), from what was kept. */
-INLINE vec read_gates(const bg_train_layer *l, const grad_view *s, int64_t row, int64_t j, vec *gates, vec *slopes,
-                      const int is_coupled, const int is_shared) {
+/* Values of the gates of one sequence and their slopes, from what was kept. */
+INLINE void read_gates(const bg_train_layer *l, const grad_view *s, int64_t row, int64_t j, vec *gates, vec *slopes,
+                       const int is_coupled, const int is_shared) {
     const int n_gates = 4 - is_coupled;
     if (is_shared) {
         open_gates(l, s->shared + row * l->projections * l->padded, j, gates, slopes);
-        return vec_tanh(load(s->cells + row * l->padded + j));
+        return;
     }
     UNROLL for (int g = 0; g < n_gates; ++g) {
         const int64_t at = (row * n_gates + g) * l->padded + j;
         gates[g] = load(s->gates + at);
         slopes[g] = read_slope(s, at, gates[g], g == n_gates - 2);
     }
-    return load(s->extra + row * l->padded + j);
 }
 
 INLINE void lstm_grad(const bg_train_layer *l, const grad_view *s, int64_t row, int64_t j, const int is_coupled,
                       const int is_shared) {
     const int64_t at = row * l->padded + j;
     vec gates[BG_TRAIN_MAX_GATES], slopes[BG_TRAIN_MAX_GATES], grads[BG_TRAIN_MAX_GATES], grad_f = splat(0);
-    const vec squashed = read_gates(l, s, row, j, gates, slopes, is_coupled, is_shared);
+    read_gates(l, s, row, j, gates, slopes, is_coupled, is_shared);
+    /* Computed anew: c is in the cache, because the step behind this one has read it. */
+    const vec squashed = vec_tanh(load(s->cells + at));
     const vec i = gates[0], f = is_coupled ? 1 - i : gates[1], g = gates[2 - is_coupled], o = gates[3 - is_coupled];
     vec c = load(s->state + at), grad_h = read_grad_h(s, at);
     if (l->skip == BG_TRAIN_BLOCK_SKIP && s->ends[row - s->first]) {

@@ -1,6 +1,7 @@
 /* bitgate._train: the training kernels for Python. Pointers are addresses; ops/native_kernel.py checks what they
  * point to, and nothing else calls this module. */
 #include <Python.h>
+#include <stdlib.h>
 
 #include "bg_train.h"
 
@@ -163,14 +164,23 @@ static PyObject *discrete_forward(PyObject *module, PyObject *args) {
     if (!check_discrete(&p, path)) {
         return NULL;
     }
+    if (p.draws) {
+        p.noise = malloc((size_t)(p.levels * p.count * (is_double ? 8 : 4)) + 1);
+        if (!p.noise) {
+            return PyErr_NoMemory();
+        }
+    }
     unsigned setting = bg_train_flush_denormals();
     bg_train_find(path, is_double)->discrete_forward(&p);
     bg_train_restore(setting);
+    if (p.draws) {
+        free(p.noise);
+    }
     return Py_NewRef(Py_None);
 }
 
 PyDoc_STRVAR(discrete_backward_doc, "discrete_backward(path, is_double, levels, count, blocks, scales, weights, slopes,\n"
-                                    "        grad, grad of logits or latents, grad_log_scale)");
+                                    "        grad, grad of logits or latents, grad_log_scale, which is added to)");
 
 static PyObject *discrete_backward(PyObject *module, PyObject *args) {
     (void)module;

@@ -169,39 +169,104 @@ static real *pack_lines(real *to, const real *w, int64_t columns, const bg_train
  * for the bias; further ones are zero. */
 static int64_t n_tiles(int64_t columns) { return columns / LINE_ROWS + 1; }
 
-static void pack_inputs(real *to, int64_t capacity, int64_t at, const real *from, int64_t stride, int64_t rows,
-                        int64_t columns, int squared) {
-    for (int64_t tile = 0; tile < n_tiles(columns); ++tile) {
-        real *out = to + (tile * capacity + at) * LINE_ROWS;
-        int64_t begin = tile * LINE_ROWS, whole = begin + LINE_ROWS <= columns;
-        for (int64_t r = 0; r < rows; ++r, out += LINE_ROWS) {
-            for (int k = 0; k < LINE_ROWS; ++k) {
-                const real value = whole || begin + k < columns ? from[r * stride + begin + k] : begin + k == columns;
-                out[k] = squared ? value * value : value;
-            }
+/* The columns that no input fills, once for all rows. */
+static void pack_constants(real *to, int64_t capacity, int64_t columns) {
+    const int64_t last = n_tiles(columns) - 1;
+    to += last * capacity * LINE_ROWS;
+    for (int64_t r = 0; r < capacity; ++r, to += LINE_ROWS) {
+        for (int k = 0; k < LINE_ROWS; ++k) {
+            to[k] = last * LINE_ROWS + k == columns;
         }
     }
 }
 
-INLINE void add_outer_product(real *sums, const real *inputs, panels p, int64_t panel, int64_t rows, const int W) {
-    vec acc[LINE_ROWS][WIDE * VECS];
-    const int64_t next = LINE_ROWS * LINE, size = p.capacity * LINE;
-    load_lines(acc, sums, LINE, next, LINE_ROWS, W);
-    multiply_lines(acc, inputs, 1, LINE_ROWS, p.data + panel * size, size, rows, LINE_ROWS, W);
-    store_lines(acc, sums, LINE, next, LINE_ROWS, W);
+/* n columns of `rows` rows into one tile. */
+INLINE void pack_tile(real *to, const real *from, int64_t stride, int64_t rows, const int64_t n, int squared) {
+    for (int64_t r = 0; r < rows; ++r, to += LINE_ROWS, from += stride) {
+        memcpy(to, from, sizeof(real) * (size_t)n);
+        for (int k = 0; squared && k < n; ++k) {
+            to[k] *= to[k];
+        }
+    }
 }
 
-/* sums (tile, panel, LINE_ROWS, LINE) += inputs^T times panels, over `rows` rows. */
+static void pack_inputs(real *to, int64_t capacity, int64_t at, const real *from, int64_t stride, int64_t rows,
+                        int64_t columns, int squared) {
+    for (to += at * LINE_ROWS; columns >= LINE_ROWS; columns -= LINE_ROWS, from += LINE_ROWS) {
+        pack_tile(to, from, stride, rows, LINE_ROWS, squared);
+        to += capacity * LINE_ROWS;
+    }
+    pack_tile(to, from, stride, rows, columns, squared);
+}
+
+/* Memory that the next step will read: lines of it are asked for one by one between products, which need none. */
+enum { MOST_AHEAD = 8 };
+typedef struct {
+    const real *from[MOST_AHEAD];
+    int64_t lines[MOST_AHEAD];
+    int count;
+} lookahead;
+
+static void look_ahead(lookahead *a, const void *array, int64_t at, int64_t size) {
+    if (array && size > 0) {
+        a->from[a->count] = (const real *)array + at;
+        a->lines[a->count++] = size / LINE;
+    }
+}
+
+/* Where the next n of its lines begin, or any that are in the cache. */
+INLINE const real *next_lines(lookahead *a, int64_t n, const real *cached) {
+    if (a->count == 0) {
+        return cached;
+    }
+    const int last = a->count - 1;
+    const real *from = a->from[last];
+    a->from[last] += n * LINE;
+    a->lines[last] -= n;
+    a->count -= a->lines[last] <= 0;
+    return from;
+}
+
+/* R rows of the sums of one tile and W panels. */
+INLINE void add_outer_product(real *sums, const real *inputs, panels p, int64_t panel, int64_t rows, lookahead *ahead,
+                              const int R, const int W) {
+    vec acc[LINE_ROWS][WIDE * VECS];
+    const int64_t next = LINE_ROWS * LINE, size = p.capacity * LINE;
+    const real *lines = p.data + panel * size, *wanted = next_lines(ahead, rows, lines);
+    load_lines(acc, sums, LINE, next, R, W);
+    for (int64_t k = 0; k < rows; ++k) {
+        __builtin_prefetch(wanted + k * LINE, 0, 2);
+        multiply_lines(acc, inputs + k * LINE_ROWS, 1, LINE_ROWS, lines + k * LINE, size, 1, R, W);
+    }
+    store_lines(acc, sums, LINE, next, R, W);
+}
+
+INLINE void add_tile(real *sums, const real *inputs, panels p, int64_t n_panels, int64_t rows,
+                     lookahead *ahead, const int R) {
+    int64_t panel = 0;
+    for (; panel + WIDE <= n_panels; panel += WIDE, sums += WIDE * LINE_ROWS * LINE) {
+        add_outer_product(sums, inputs, p, panel, rows, ahead, R, WIDE);
+    }
+    for (; panel < n_panels; ++panel, sums += LINE_ROWS * LINE) {
+        add_outer_product(sums, inputs, p, panel, rows, ahead, R, 1);
+    }
+}
+
+/* sums (tile, panel, LINE_ROWS, LINE) += inputs^T times panels, over `rows` rows. Of the last tile only the columns
+ * that are there count, rounded up. */
 static void add_outer_products(real *sums, const real *inputs, int64_t columns, panels p, int64_t n_panels,
-                               int64_t rows) {
-    for (int64_t tile = 0; tile < n_tiles(columns); ++tile, inputs += p.capacity * LINE_ROWS) {
-        int64_t panel = 0;
-        for (; panel + WIDE <= n_panels; panel += WIDE, sums += WIDE * LINE_ROWS * LINE) {
-            add_outer_product(sums, inputs, p, panel, rows, WIDE);
+                               int64_t rows, lookahead *ahead) {
+    enum { FEW = LINE_ROWS > 8 ? 4 : LINE_ROWS, SOME = LINE_ROWS > 8 ? 8 : LINE_ROWS };
+    for (int64_t left = columns + 1; left > 0; left -= LINE_ROWS) {
+        if (left <= FEW) {
+            add_tile(sums, inputs, p, n_panels, rows, ahead, FEW);
+        } else if (left <= SOME) {
+            add_tile(sums, inputs, p, n_panels, rows, ahead, SOME);
+        } else {
+            add_tile(sums, inputs, p, n_panels, rows, ahead, LINE_ROWS);
         }
-        for (; panel < n_panels; ++panel, sums += LINE_ROWS * LINE) {
-            add_outer_product(sums, inputs, p, panel, rows, 1);
-        }
+        inputs += p.capacity * LINE_ROWS;
+        sums += n_panels * LINE_ROWS * LINE;
     }
 }
 
@@ -210,20 +275,22 @@ static void add_outer_products(real *sums, const real *inputs, int64_t columns, 
 static void unpack_sums(real *w, real *bias, real *const *sums, int shards, int64_t columns, const bg_train_layer *l,
                         int turn) {
     const int P = l->projections;
-    const int64_t n_panels = P * l->padded / LINE;
+    const int64_t n_panels = P * l->padded / LINE, tile_size = n_panels * LINE_ROWS * LINE;
     for (int64_t row = 0; row < P * l->hidden; ++row) {
         const int64_t g = row / l->hidden, to = (g + turn) % P * l->hidden + row % l->hidden;
-        const int64_t at = g * l->padded + row % l->hidden;
-        for (int64_t k = 0; k <= columns; ++k) {
-            const int64_t tile = k / LINE_ROWS * n_panels + at / LINE;
-            real sum = 0;
-            for (int s = 0; s < shards; ++s) {
-                sum += sums[s][(tile * LINE_ROWS + k % LINE_ROWS) * LINE + at % LINE];
-            }
-            if (k < columns && w) {
-                w[to * columns + k] = sum;
-            } else if (k == columns && bias) {
-                bias[to] = sum;
+        const int64_t at = g * l->padded + row % l->hidden, place = at / LINE * LINE_ROWS * LINE + at % LINE;
+        for (int64_t tile = 0; tile < n_tiles(columns); ++tile) {
+            for (int64_t k = tile * LINE_ROWS; k <= columns && k < (tile + 1) * LINE_ROWS; ++k) {
+                const int64_t from = tile * tile_size + (k - tile * LINE_ROWS) * LINE + place;
+                real sum = 0;
+                for (int s = 0; s < shards; ++s) {
+                    sum += sums[s][from];
+                }
+                if (k < columns && w) {
+                    w[to * columns + k] = sum;
+                } else if (k == columns && bias) {
+                    bias[to] = sum;
+                }
             }
         }
     }

@@ -28,27 +28,28 @@ INLINE void store_some(real *to, vec value, int64_t n) {
     }
 }
 
-/* Weights [at, at + n) of all; what the noise makes of their logits goes through `perturbed`. */
-INLINE void sample_some(const bg_train_discrete *p, int64_t at, int64_t n, real scale) {
+/* Weights [at, at + n) of all; what the noise makes of their logits goes through `perturbed`. Few levels, K a constant,
+ * stay in registers. */
+INLINE void sample_some(const bg_train_discrete *p, int64_t at, int64_t n, real scale, const int K) {
     const real *logits = (const real *)p->from + at, *noise = (const real *)p->noise + at, *values = p->values;
     const real inverse = (real)(1 / p->temperature);
     vec perturbed[BG_TRAIN_MAX_LEVELS], best = splat(0), drawn = splat(values[0]), total = splat(0), mean = splat(0);
-    for (int k = 0; k < p->levels; ++k) {
+    for (int k = 0; k < K; ++k) {
         const vec z = (load_some(logits + k * p->count, n) - vec_log(load_some(noise + k * p->count, n))) * inverse;
         const ivec better = z > best;
         drawn = k == 0 ? drawn : choose(better, splat(values[k]), drawn);
         best = k == 0 ? z : choose(better, z, best);
         perturbed[k] = z;
     }
-    for (int k = 0; k < p->levels; ++k) {
+    for (int k = 0; k < K; ++k) {
         perturbed[k] = vec_exp_negative(perturbed[k] - best);
         total += perturbed[k];
         mean += perturbed[k] * values[k];
     }
-    total = 1 / total;
+    total = reciprocal(total);
     mean *= total;
     store_some((real *)p->weights + at, (p->straight_through ? drawn : mean) * scale, n);
-    for (int k = 0; p->slopes && k < p->levels; ++k) {
+    for (int k = 0; p->slopes && k < K; ++k) {
         const vec slope = perturbed[k] * (total * inverse) * (values[k] - mean);
         store_some((real *)p->slopes + k * p->count + at, slope, n);
     }
@@ -108,8 +109,12 @@ static void discrete_forward(const bg_train_discrete *p) {
     }
     for (int64_t block = 0; block < p->blocks; ++block) {
         const real scale = p->scales ? ((const real *)p->scales)[block] : 1;
-        if (p->noise) {
-            OVER_BLOCKS(sample_some)
+        if (p->noise && p->levels == 2) {
+            OVER_BLOCKS(sample_some, , 2)
+        } else if (p->noise && p->levels == 3) {
+            OVER_BLOCKS(sample_some, , 3)
+        } else if (p->noise) {
+            OVER_BLOCKS(sample_some, , p->levels)
         } else {
             OVER_BLOCKS(round_some)
         }
@@ -127,7 +132,7 @@ static void discrete_backward(const bg_train_discrete *p) {
             total += sum[k];
         }
         if (p->grad_log_scale) {
-            ((real *)p->grad_log_scale)[block] = total;
+            ((real *)p->grad_log_scale)[block] += total;
         }
     }
 }
