@@ -91,4 +91,13 @@ __attribute__((naked, noinline)) static void bg_fill_table(uint16_t *table, cons
         "pop {r4, r5, r6, r7, pc}\n\t");
 }
 
+/* Tables of one or more groups. */
+static inline void bg_fill_groups(uint16_t *table, const int16_t *x, int32_t groups) {
+    do {
+        bg_fill_table(table, x);
+        table += BG_TABLE_ENTRIES;
+        x += 4;
+    } while (--groups > 0);
+}
+
 #endif

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from bitgate.export.c_fast import Kernels, order_weights, table_groups
-from bitgate.export.c_kernels import SKIP_STEP, row_function, step_function
+from bitgate.export.c_fast import Kernels, joint_gates, order_weights, separate_gates, table_groups
+from bitgate.export.c_kernels import SKIP_STEP, knows_gates, row_function, step_function
 from bitgate.frozen import BlockSkip, FrozenLayer, FrozenModel, PackedMatrix, Readout, tables
 
 LINE_LENGTH = 116
@@ -103,7 +103,7 @@ def _layer_arrays(layer: FrozenLayer, name: str, kernels: Kernels, groups: int) 
         _array("int32_t", f"{name}_mult_ih", layer.mult_ih, f"multipliers of the input sums, by {scope}"),
         _array("int32_t", f"{name}_mult_hh", layer.mult_hh, f"multipliers of the recurrent sums, by {scope}"),
         _array("uint8_t", f"{name}_shift", layer.shift, "right shifts, by gate"),
-        _array("int32_t", f"{name}_bias", layer.bias, "biases, Q15, by row"),
+        _bias(layer, name, kernels),
     ]
     if layer.bias_hn is not None:
         parts.append(_array("int32_t", f"{name}_bias_hn", layer.bias_hn, "recurrent biases of gate n, Q15, by unit"))
@@ -111,7 +111,14 @@ def _layer_arrays(layer: FrozenLayer, name: str, kernels: Kernels, groups: int) 
         parts.append(_array("uint8_t", f"{name}_sharing", np.array(layer.projections), "projection of each gate"))
     if layer.skip is not None:
         parts += _skip_text(layer, layer.skip, name, kernels)
-    return [*parts, _gates(layer, name)]
+    return parts if knows_gates(layer, kernels) else [*parts, _gates(layer, name)]
+
+
+def _bias(layer: FrozenLayer, name: str, kernels: Kernels) -> str:
+    if knows_gates(layer, kernels):
+        by_unit = layer.bias.reshape(len(layer.gates), -1).T
+        return _array("int32_t", f"{name}_bias", by_unit, f"biases, Q15, by unit: {' '.join(layer.gates)}")
+    return _array("int32_t", f"{name}_bias", layer.bias, "biases, Q15, by row")
 
 
 def _skip_text(layer: FrozenLayer, skip: BlockSkip, name: str, kernels: Kernels) -> list[str]:
@@ -138,7 +145,12 @@ def _layer_fields(layer: FrozenLayer, name: str, kernels: Kernels, groups: int) 
         else _ordered_fields(matrix, kernels, f"{name}_{key}")
         for key, matrix in (("w_ih", layer.w_ih), ("w_hh", layer.w_hh))
     }
-    sums = "" if kernels == "plain" else f"        .sums = bg_{kernels}_sums,\n"
+    sums = ""
+    if kernels != "plain":
+        joint, separate = joint_gates(layer), separate_gates(layer)
+        sums = (
+            f"        .sums = bg_{kernels}_sums,\n        .joint_gates = {joint},\n        .separate_gates = {separate},\n"
+        )
     if kernels == "table":
         sums += f"        .table_groups = {groups},\n"
     if layer.is_shared:
@@ -149,7 +161,7 @@ def _layer_fields(layer: FrozenLayer, name: str, kernels: Kernels, groups: int) 
         .step = {step_function(layer, kernels) if layer.skip is None else SKIP_STEP},
         .w_ih = {matrices["w_ih"]},
         .w_hh = {matrices["w_hh"]},
-        .gates = {name}_gates,
+        .gates = {"NULL" if knows_gates(layer, kernels) else f"{name}_gates"},
         .mult_ih = {name}_mult_ih,
         .mult_hh = {name}_mult_hh,
         .shift = {name}_shift,

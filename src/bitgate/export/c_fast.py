@@ -66,6 +66,16 @@ def check_kernels(frozen: FrozenModel, kernels: str) -> None:
             )
 
 
+def joint_gates(layer: FrozenLayer) -> int:
+    """How many gates, from the first, have their two sums joined by the kernels: all that have no other use for them."""
+    return len(layer.gates) - (layer.cell == "gru")
+
+
+def separate_gates(layer: FrozenLayer) -> int:
+    """How many gates or projections keep a sum of the inputs and one of the states."""
+    return int(layer.cell == "gru")
+
+
 def padded(size: int) -> int:
     """Units of a gate up to a whole number of blocks."""
     return -(-size // BLOCK) * BLOCK

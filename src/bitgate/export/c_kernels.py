@@ -31,7 +31,7 @@ _LAYERS = (*_ACTIVATION, "bg_scale.h", "bg_units.h", "bg_cells.h")
 _OWN = ("bg_layer.h", "bg_layer.c")
 _SHARED = ("bg_shared.h", "bg_shared.c")
 _SUMS = (*_ACTIVATION, "bg_sums.h", "bg_sums.c", "bg_coupled_lstm_unit.h")
-_BLOCKS = {"table": ("bg_table.c", "bg_table_block.h", "bg_table_thumb.h"), "lanes": ("bg_lanes.c",)}
+_BLOCKS = {"table": ("bg_table.c", "bg_table_block.h", "bg_table_riscv.h", "bg_table_thumb.h"), "lanes": ("bg_lanes.c",)}
 _SKIP = ("bg_skip.h", "bg_skip.c")
 _READOUT = ("bg_readout.h", "bg_readout.c")
 
@@ -45,8 +45,12 @@ def step_function(layer: FrozenLayer, kernels: Kernels) -> str:
     """Name of the function that computes a step of the cell of ``layer``."""
     if kernels == "plain":
         return (SHARED_STEP_FUNCTIONS if layer.is_shared else STEP_FUNCTIONS)[layer.cell]
-    usual = COUPLED_STEPS.get(layer.gate_levels) if layer.cell == "coupled_lstm" else None
-    return usual or SUMS_STEP_FUNCTIONS[layer.cell]
+    return COUPLED_STEPS[layer.gate_levels] if knows_gates(layer, kernels) else SUMS_STEP_FUNCTIONS[layer.cell]
+
+
+def knows_gates(layer: FrozenLayer, kernels: Kernels) -> bool:
+    """Whether the step of ``layer`` is made for the levels of its gates, and has its biases unit by unit."""
+    return kernels != "plain" and layer.cell == "coupled_lstm" and layer.gate_levels in COUPLED_STEPS
 
 
 def row_function(matrix: PackedMatrix) -> str:
