@@ -3,11 +3,9 @@
 #include "bg_copy.h"
 
 int32_t bg_model_state_size(const bg_model *model) {
-    const bg_layer *layer = model->layers;
     int32_t size = model->n_layers ? 0 : model->input_size;
-    for (int left = model->n_layers; left > 0; --left) {
-        size += layer->state_size;
-        ++layer;
+    for (int32_t k = 0; k < model->n_layers; ++k) {
+        size += model->layers[k].state_size;
     }
     return size;
 }
@@ -17,15 +15,14 @@ void bg_model_reset(const bg_model *model, int16_t *state) {
 }
 
 void bg_model_step(const bg_model *model, int16_t *state, int16_t *scratch, const int16_t *x) {
-    const bg_layer *layer = model->layers;
     if (model->n_layers == 0) {
         bg_copy_codes(state, x, model->input_size);
     }
-    for (int left = model->n_layers; left > 0; --left) {
+    for (int32_t k = 0; k < model->n_layers; ++k) {
+        const bg_layer *layer = &model->layers[k];
         layer->step(layer, model->state_bits, x, state, state + layer->w_hh.columns, scratch);
         x = state;
         state += layer->state_size;
-        ++layer;
     }
 }
 

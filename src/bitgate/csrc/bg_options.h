@@ -19,9 +19,9 @@
 #define BG_INLINE inline
 #endif
 
-/* 1 for less code in the fast kernels, 0 for fewer instructions. With DSP instructions they are small anyway. */
+/* Where there are no inner loops by hand: 1 for less code, 0 for fewer instructions. */
 #if !defined(BG_SMALL)
-#if defined(__OPTIMIZE_SIZE__) && !defined(__ARM_FEATURE_DSP)
+#if defined(__OPTIMIZE_SIZE__)
 #define BG_SMALL 1
 #else
 #define BG_SMALL 0

@@ -25,7 +25,7 @@ static uint32_t bg_excess(const bg_side *side) {
 }
 
 /* The tables of the pass that begins at input first; returns the number of its groups. */
-BG_SEPARATE static int32_t bg_fill_tables(const bg_target *target, const bg_side *side, int32_t first) {
+static int32_t bg_fill_tables(const bg_target *target, const bg_side *side, int32_t first) {
     uint16_t *table = target->tables;
     const int16_t *x = side->x + first;
     int32_t left = side->matrix->columns - first;
