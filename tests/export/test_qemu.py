@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bitgate import export
-from bitgate.export.c_fast import FAST_CELLS, order_weights, table_groups
+from bitgate.export.c_fast import order_weights, table_groups
 from bitgate.frozen.record import SKIP_CELLS
 from tests.export.build import assert_program_equals
 from tests.export.qemu import BOARDS, build_program
@@ -32,10 +32,11 @@ CASES = [
     ("plain", 8, 32, FOUR, 5),
     ("table", 13, 32, TERNARY, 0),
     ("lanes", 8, 32, TERNARY, 2),
+    ("table", 11, 32, TERNARY, 0),
+    ("lanes", 8, 64, TERNARY, 0),
 ]
-
-
-PAIRS = [(k, cell) for k, case in enumerate(CASES) for cell in CELL_GATES if case[0] == "plain" or cell in FAST_CELLS]
+SHARING = ["none", "psug2", "odd", "none", "none", "psug2", "odd"]
+PAIRS = [(k, cell) for k in range(len(CASES)) for cell in CELL_GATES]
 
 
 @boards
@@ -45,8 +46,8 @@ def test_every_integer_is_the_interpreters(tmp_path: Path, board: str, case: int
     rng = np.random.default_rng(case)
     model = random_frozen_model(
         rng, cell=cell, state_bits=bits, product_bits=product_bits, levels=levels, input_size=[9, 3][case % 2],
-        gate_levels=[gates] * CELL_GATES[cell], hidden_sizes=[(9, 6), (33,)][case % 2], per_row=case == 2,
-        classes=None if case == 2 and cell == "gru" else 4, sharing=["none", "psug2", "odd"][case % 3 * (case < 3)],
+        gate_levels=[gates] * CELL_GATES[cell], hidden_sizes=[(9, 6), (33,)][case % 2], per_row=case in (2, 5),
+        classes=None if case == 2 and cell == "gru" else 4, sharing=SHARING[case],
         block_size=case + 1 if cell in SKIP_CELLS else None,
     )  # fmt: skip
     export.c99(model, tmp_path, kernels=kernels)

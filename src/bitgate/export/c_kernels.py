@@ -31,7 +31,10 @@ _LAYERS = (*_ACTIVATION, "bg_scale.h", "bg_units.h", "bg_cells.h")
 _OWN = ("bg_layer.h", "bg_layer.c")
 _SHARED = ("bg_shared.h", "bg_shared.c", "bg_sums.h")
 _SUMS = (*_ACTIVATION, "bg_sums.h", "bg_sums.c", "bg_coupled_lstm_unit.h")
-_BLOCKS = {"table": ("bg_table.c", "bg_table_block.h", "bg_table_riscv.h", "bg_table_thumb.h"), "lanes": ("bg_lanes.c",)}
+_BLOCKS = {
+    "table": ("bg_table.c", "bg_table_block.h", "bg_table_riscv.h", "bg_table_thumb.h"),
+    "lanes": ("bg_lanes.c",),
+}
 _SKIP = ("bg_skip.h", "bg_skip.c")
 _READOUT = ("bg_readout.h", "bg_readout.c")
 
