@@ -28,7 +28,7 @@ SHAPES = ((4, 64), (64, 32), (9, 128), (128, 64))
 TARGETS = ("cortex-m0", "cortex-m4", "rv32")
 GATES = {"smooth": {}, "step c,o": {"g": 2, "o": 2}}
 STATE_BITS: dict[Kernels, int] = {"plain": 13, "table": MAX_STATE_BITS["table"], "lanes": MAX_STATE_BITS["lanes"]}
-# Options, macros and kernels that are counted: the default, for speed, and without inner loops by hand (fast kernels only).
+# Options, macros and kernels that are counted: the default, for speed, and without inner loops by hand.
 BUILDS: tuple[tuple[str, tuple[str, ...], tuple[Kernels, ...]], ...] = (
     ("Os", (), ("plain", "table", "lanes")),
     ("O2", (), ("table", "lanes")),

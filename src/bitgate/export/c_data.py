@@ -148,7 +148,8 @@ def _layer_fields(layer: FrozenLayer, name: str, kernels: Kernels, groups: int) 
     sums = ""
     if kernels != "plain":
         joint, separate = joint_gates(layer), separate_gates(layer)
-        sums = f"        .sums = bg_{kernels}_sums,\n        .joint_gates = {joint},\n        .separate_gates = {separate},\n"
+        sums = f"        .sums = bg_{kernels}_sums,\n"
+        sums += f"        .joint_gates = {joint},\n        .separate_gates = {separate},\n"
     if kernels == "table":
         sums += f"        .table_groups = {groups},\n"
     if is_shared_step(layer, kernels):

@@ -63,9 +63,10 @@ Input codes are int16 within ±{limit}. A hidden state is a fraction of {limit +
 def _options(kernels: Kernels) -> str:
     if kernels == "plain":
         return ""
-    return """`-Os`, the default here and in Zephyr and Arduino, makes the least code, and on Cortex-M and RISC-V takes about as
-few instructions as `-O2`: their inner loops are in assembly. `-DBG_ASSEMBLY=0` leaves these out; without them
-`-DBG_SMALL=0` takes fewer instructions, `-DBG_SMALL=1` (so with `-Os`) less code. The integers are the same.
+    return """`-Os`, the default here and in Zephyr and Arduino, makes the least code, and on Cortex-M and RISC-V
+takes about as few instructions as `-O2`: their inner loops are in assembly. `-DBG_ASSEMBLY=0` leaves
+these out; without them `-DBG_SMALL=0` takes fewer instructions, `-DBG_SMALL=1` (so with `-Os`) less
+code. The integers are the same.
 
 """
 
