@@ -4,6 +4,7 @@ Independent of `bitgate verify`, which compiles by Zig and runs in unicorn: here
 emulator are others, and raw features go through `quantize` on the board.
 """
 
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,9 @@ import pytest
 
 from bitgate import export
 from bitgate.export.c_fast import order_weights, table_groups
+from bitgate.export.c_kernels import all_kernel_files, source_folder
 from bitgate.frozen.record import SKIP_CELLS
-from tests.export.build import assert_program_equals
+from tests.export.build import ALL_FLAGS, assert_program_equals
 from tests.export.qemu import BOARDS, build_program
 from tests.frozen.make import BINARY, CELL_GATES, FOUR, TERNARY, random_frozen_model
 
@@ -56,6 +58,14 @@ def test_every_integer_is_the_interpreters(tmp_path: Path, board: str, case: int
 
 
 @boards
+@pytest.mark.parametrize("optimize", ["-O0", "-O2", "-Os"])
+def test_every_kernel_compiles_without_warning(tmp_path: Path, board: str, optimize: str) -> None:
+    sources = [str(source_folder() / name) for name in all_kernel_files() if name.endswith(".c")]
+    flags = [flag for flag in BOARDS[board].flags if flag.startswith("-m") or flag == "--specs=picolibc.specs"]
+    subprocess.run([BOARDS[board].compiler, *flags, *ALL_FLAGS, optimize, "-c", *sources], cwd=tmp_path, check=True)
+
+
+@boards
 def test_one_flipped_bit_is_found(tmp_path: Path, board: str) -> None:
     rng = np.random.default_rng(0)
     model = random_frozen_model(rng, cell="coupled_lstm", input_size=9, hidden_sizes=(8,), state_bits=8)
@@ -87,8 +97,6 @@ def test_integer_path_calls_no_floating_point(tmp_path: Path, board: str, kernel
 
 
 def assert_soft_floats_only_in_quantize(folder: Path, compiler: str, flags: list[str]) -> None:
-    import subprocess
-
     objects = export.compile_objects(folder / "out", folder, compiler, flags=["-O2", *flags])
     calls = {}
     for path in objects:

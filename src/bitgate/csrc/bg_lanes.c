@@ -25,8 +25,9 @@ typedef struct {
     "sub " sum ", " sum ", r12\n\tasr " sum ", " sum ", #14\n\tmla " second ", " sum ", lr, " second "\n\t"
 
 /* One gate: half of the divisor, plus the matrices of all sides. */
-__attribute__((naked, noinline)) static void bg_lanes_gate(bg_lane_side *side, const bg_lane_side *end_side,
-                                                           uint32_t half, int32_t *sums, const int32_t *end) {
+BG_NAKED static void bg_lanes_gate(BG_ARGUMENT bg_lane_side *side, BG_ARGUMENT const bg_lane_side *end_side,
+                                   BG_ARGUMENT uint32_t half, BG_ARGUMENT int32_t *sums,
+                                   BG_ARGUMENT const int32_t *end) {
     __asm__ volatile(".syntax unified\n\tpush {r4, r5, r6, r7, r8, r9, r10, r11, lr}\n\tsub sp, #20\n\t"
                      "stm sp, {r0, r1, r2, r3}\n\tmovw r10, #0xc003\n\tmovt r10, #0xc003\n\t"
                      "1:\n\tldrd r3, r2, [sp, #8]\n\tmov r4, r3\n\tmov r5, r3\n\tmov r6, r3\n\t"

@@ -39,9 +39,9 @@
  * sums; with them sums = sums * factors->old + added * factors->added + factors->offset.
  * a2: sums; a7: end; t1: bytes of codes for four rows; t2: where the first group is; t3: factors; t4: old; t5: added;
  * t6: offset. */
-__attribute__((naked, noinline)) static void bg_table_rows(const uint8_t *codes, const uint8_t *table, uint32_t *sums,
-                                                           const uint32_t *end, int32_t groups,
-                                                           const bg_factors *factors) {
+BG_NAKED static void bg_table_rows(BG_ARGUMENT const uint8_t *codes, BG_ARGUMENT const uint8_t *table,
+                                   BG_ARGUMENT uint32_t *sums, BG_ARGUMENT const uint32_t *end,
+                                   BG_ARGUMENT int32_t groups, BG_ARGUMENT const bg_factors *factors) {
     __asm__ volatile(
         "li t0, 180\n\tmul t0, t0, a4\n\tadd t0, t0, a1\n\tslli t1, a4, 2\n\tadd a6, a0, t1\n\tmv a7, a3\n\t"
         "li a1, " BG_RISCV_GROUP_BYTES "\n\tmul a1, a1, a4\n\tlla t2, 6f\n\tsub t2, t2, a1\n\tmv t3, a5\n\t"
@@ -62,7 +62,8 @@ __attribute__((naked, noinline)) static void bg_table_rows(const uint8_t *codes,
 
 /* Tables of one or more groups. Entry 10 a + b of a group: OFFSET + (a / 3 - 1) x[0] + (a % 3 - 1) x[1]
  * + (b / 3 - 1) x[2] + (b % 3 - 1) x[3]. a6: inputs; a7: end of all tables; t6: end of this one. */
-__attribute__((naked, noinline)) static void bg_fill_groups(uint16_t *table, const int16_t *x, int32_t groups) {
+BG_NAKED static void bg_fill_groups(BG_ARGUMENT uint16_t *table, BG_ARGUMENT const int16_t *x,
+                                    BG_ARGUMENT int32_t groups) {
     __asm__ volatile(
         "mv a6, a1\n\tli a7, 180\n\tmul a7, a7, a2\n\tadd a7, a7, a0\n\t"
         "2:\n\tlh a2, 0(a6)\n\tlh a3, 2(a6)\n\tlh a4, 4(a6)\n\tlh a5, 6(a6)\n\taddi a6, a6, 8\n\taddi t6, a0, 180\n\t"
