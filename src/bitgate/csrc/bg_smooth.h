@@ -18,8 +18,8 @@ extern const uint16_t bg_sigmoid_table[180];
 /** From here on S(u) is 32768. */
 #define BG_SMOOTH_END (178 * (int32_t)2048)
 
-/* Keeps compilers from making the absolute value without a branch, which takes more instructions. */
-#if defined(__GNUC__)
+/* Keeps compilers from making the absolute value without a branch, which takes small cores more instructions. */
+#if defined(__GNUC__) && (defined(__arm__) || defined(__riscv))
 #define BG_KEEP_BRANCH(value) __asm__("" : "+r"(value))
 #else
 #define BG_KEEP_BRANCH(value) (void)0
