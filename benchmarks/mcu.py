@@ -39,8 +39,8 @@ OUT = Path(__file__).parent / "results" / "mcu.json"
 # Quoted, not measured here: prototypes of this project's planning phase (PERFORMANCE.md, section 3), best of the
 # compilers gcc and zig. Plain int8: an LSTM with int8 weights in C, coupled, 3 gates, so only coupled rows are compared
 # with it. CMSIS-NN: arm_lstm_unidirectional_s8 of 4 gates, hosted gcc: coupled rows owe part of their gain to the gate
-# that they do not have. Beside them, the int8 LSTM of mcu_int8/ is compiled and counted in the same run as the kernels,
-# with as many gates as the row.
+# that they do not have; mcu_cmsis.py measures it again, from a checkout. Beside them, the int8 LSTM of mcu_int8/ is
+# compiled and counted in the same run as the kernels, with as many gates as the row.
 QUOTED_INT8 = {
     "cortex-m0": (80561, 54047, 391346, 204052),
     "cortex-m4": (49388, 32916, 249015, 124928),
