@@ -8,9 +8,9 @@ Shape = tuple[int, int]
 
 def markdown(theirs: list[Row], ours: list[Row]) -> str:
     """What CMSIS-NN takes, then what our layers take in parts of it."""
-    ours = [row for row in ours if (row["target"], row["kernels"], row["gates"]) == ("cortex-m4", "lanes", "smooth")]
-    ours = [row for row in ours if not row["defines"]]
-    return "\n\n".join((_theirs(theirs, ours), _flash(theirs, ours), _counts(theirs, ours)))
+    ours = [row for row in ours if (row["target"], row["gates"], row["defines"]) == ("cortex-m4", "smooth", [])]
+    lanes = [row for row in ours if row["kernels"] == "lanes"]
+    return "\n\n".join((_theirs(theirs, lanes), _flash(theirs, lanes), _smallest(theirs, ours), _counts(theirs, lanes)))
 
 
 def shape_of(row: Row) -> Shape:
@@ -85,6 +85,18 @@ def _flash(theirs: list[Row], ours: list[Row]) -> str:
             (same,) = map(flash, _at(theirs, shape, compiler="zig", optimize=row["optimize"], defines=[]))
             own = flash(row)
             lines.append(_line(*_cells(row), own, same, f"{own / same:.3f}", least, f"{own / least:.3f}"))
+    return "\n".join(lines)
+
+
+def _smallest(theirs: list[Row], ours: list[Row]) -> str:
+    """Flash of coupled layers with -Os, by kind of kernels, in parts of the same build."""
+    kinds = ("lanes", "plain", "plain dense")
+    lines = _head("(I, H)", "CMSIS-NN, -Os", *(name for kind in kinds for name in (kind, "of it")))
+    for shape in _shapes(theirs):
+        (same,) = map(flash, _at(theirs, shape, compiler="zig", optimize="Os", defines=[]))
+        rows = [_at(ours, shape, coupled=True, optimize="Os", kernels=kind)[0] for kind in kinds]
+        cells = (cell for row in rows for cell in (flash(row), f"{flash(row) / same:.3f}"))
+        lines.append(_line(f"({shape[0]}, {shape[1]})", same, *cells))
     return "\n".join(lines)
 
 
