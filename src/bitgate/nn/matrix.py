@@ -47,8 +47,8 @@ def discrete_scale(matrix: WeightMatrix) -> bool:
 STEP_SCALE = 2.0
 """What the scale of a gate of two levels starts at, relative to others.
 
-A step has the same value at any scale, but a pseudo-gradient as wide as the scale is small: twice the scale learns faster
-and ends lower, by QAT and by the r-trick (docs/decisions/0008-latents-and-steps.md).
+A step has the same value at any scale, but a pseudo-gradient as wide as the scale is small: twice the scale learns
+faster and ends lower, by QAT and by the r-trick (docs/decisions/0008-latents-and-steps.md).
 """
 
 
