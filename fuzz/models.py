@@ -29,8 +29,7 @@ def random_model(rng: np.random.Generator, number: int) -> FrozenModel:
     has_layers = number % 12 != 11
     cell = list(CELL_GATES)[number // 2 % len(CELL_GATES)]
     levels = TERNARY if is_fast else [BINARY, TERNARY, FOUR, SIXTEEN, EIGHT_BITS][rng.integers(5)]
-    # The fast kernels know skips, but no shared projections.
-    sharing = "none" if is_fast or rng.integers(2) else str(rng.choice(list(SHARINGS)))
+    sharing = "none" if rng.integers(2) else str(rng.choice(list(SHARINGS)))
     block_size = int(rng.choice([1, 2, 3, 16, 32767])) if cell in SKIP_CELLS and rng.integers(2) else None
     sizes = [int(rng.choice(SIZES)) for _ in range(rng.integers(1, 3))] if has_layers else []
     return random_frozen_model(
@@ -40,10 +39,10 @@ def random_model(rng: np.random.Generator, number: int) -> FrozenModel:
         hidden_sizes=sizes,
         classes=None if has_layers and rng.integers(4) == 0 else int(rng.integers(1, 7)),
         state_bits=8 if is_fast else int(rng.integers(8, 17)),
-        product_bits=32 if is_fast else int(rng.choice([32, 64])),
+        product_bits=int(rng.choice([32, 32, 64])),
         levels=levels,
         gate_levels=[int(rng.choice(GATE_LEVELS)) for _ in range(CELL_GATES[cell])],
-        per_row=not is_fast and bool(rng.integers(2)),
+        per_row=bool(rng.integers(2)),
         sharing=sharing,
         block_size=block_size,
         range_bits=int(rng.integers(0, 5)),

@@ -22,7 +22,7 @@ static int32_t gate_value(const lstm_int8 *net, int32_t gate, int32_t unit, cons
     int32_t row = gate * net->units + unit;
     int32_t sum = net->mult_ih[gate] * dot(net->w_ih + row * net->inputs, x, net->inputs) +
                   net->mult_hh[gate] * dot(net->w_hh + row * net->units, h, net->units);
-    return bg_smooth_inline(bg_round_shift32(sum, net->shift[gate]) + net->bias[row]);
+    return bg_smooth_here(bg_round_shift32(sum, net->shift[gate]) + net->bias[row]);
 }
 
 void lstm_int8_step(const lstm_int8 *net, const int8_t *x, int8_t *h, int16_t *c) {
@@ -41,7 +41,7 @@ void lstm_int8_step(const lstm_int8 *net, const int8_t *x, int8_t *h, int16_t *c
             scale = 2;
         }
         c[j] = bg_clip(cell, 32767);
-        next[j] = (int8_t)bg_clip(bg_round_shift32(o * (2 * bg_smooth_inline(scale * c[j]) - BG_ONE), 23), 127);
+        next[j] = (int8_t)bg_clip(bg_round_shift32(o * (2 * bg_smooth_here(scale * c[j]) - BG_ONE), 23), 127);
     }
     for (int32_t j = 0; j < net->units; ++j) {
         h[j] = next[j];

@@ -3,6 +3,7 @@
 import platform
 import shutil
 import subprocess
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from bitgate import export
 from bitgate.errors import ArgumentError, ToolError
-from bitgate.export.c_fast import FAST_CELLS, KERNELS, Kernels
+from bitgate.export.c_fast import KERNELS, Kernels
 from bitgate.export.c_kernels import (
     COUPLED_STEPS,
     SHARED_STEP_FUNCTIONS,
@@ -39,9 +40,11 @@ def test_every_kernel_compiles_without_warning(tmp_path: Path, compiler: str) ->
 def test_kernels_need_nothing_but_memcpy_and_memset(tmp_path: Path, kernels: Kernels) -> None:
     folder = tmp_path / "out"
     defined, wanted = set(), set()
-    for cell in CELL_GATES if kernels == "plain" else FAST_CELLS:
+    for cell, sharing in product(CELL_GATES, ("none", "psug2")):
         block_size = 16 if cell in SKIP_CELLS else None
-        model = random_frozen_model(np.random.default_rng(0), cell=cell, state_bits=8, block_size=block_size)
+        model = random_frozen_model(
+            np.random.default_rng(0), cell=cell, state_bits=8, block_size=block_size, sharing=sharing
+        )
         export.c99(model, folder, kernels=kernels)
         for path in export.compile_objects(folder, tmp_path, flags=["-Os", "-fno-pie"]):
             lines = subprocess.run(["nm", path], capture_output=True, text=True, check=True).stdout.splitlines()
@@ -70,12 +73,14 @@ def test_stack_is_small_and_fixed(tmp_path: Path) -> None:
     assert frames["bg_model_step"] + max(own, shared) < 384
     steps = max(frames[name] for name in (*SUMS_STEP_FUNCTIONS.values(), *COUPLED_STEPS.values()))
     table = frames["bg_table_sums"] + frames["bg_add_side"]
-    table += max(frames["bg_fill_tables"] + frames["bg_fill_table"], frames["bg_table_rows"])
+    table += max(frames.get("bg_fill_tables", 0) + frames["bg_fill_groups"], frames["bg_table_rows"])
+    separate = [frames[name] for name in SHARED_STEP_FUNCTIONS.values()]
     lanes = frames["bg_lanes_sums"] + frames["bg_lanes_gate"] + frames.get("bg_lanes_rows", 0)
     for sums in (table, lanes):
         assert sums < 448
         assert steps + sums < 576
         assert frames["bg_model_step"] + steps + sums < 640
+        assert frames["bg_model_step"] + max(separate) + frames["bg_begin_units"] + sums < 640
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="the flag that forbids floats is x86's")
@@ -160,8 +165,11 @@ def test_two_models_in_one_program(tmp_path: Path, language: str) -> None:
 
 def test_table_in_c_is_the_formula() -> None:
     text = (source_folder() / "bg_activation.c").read_text()
-    inner = text[text.index("[193] = {") + 9 : text.index("};")]
-    assert [int(value) for value in inner.split(",") if value.strip()] == tables.sigmoid_table().tolist()
+    inner = text[text.index("[180] = {") + 9 : text.index("};")]
+    values = [int(value) for value in inner.split(",") if value.strip()]
+    expected = tables.sigmoid_table().tolist()
+    assert values == expected[:180]
+    assert set(expected[178:]) == {tables.ONE_Q15}, "BG_SMOOTH_END is where the table ends"
 
 
 def test_code_bytes_agree_with_size(tmp_path: Path) -> None:

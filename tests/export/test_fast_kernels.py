@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,13 +10,13 @@ import pytest
 from bitgate import export
 from bitgate.errors import ArgumentError, UnsupportedError
 from bitgate.export.c_fast import (
-    FAST_CELLS,
     KERNELS,
     LANE_INPUTS,
     MAX_STATE_BITS,
     TABLE_ENTRIES,
-    check_kernels,
+    joint_gates,
     order_weights,
+    separate_gates,
     table_groups,
 )
 from bitgate.export.c_header import state_sizes
@@ -27,22 +28,34 @@ from bitgate.frozen import FrozenModel, PackedMatrix
 from bitgate.frozen.record import SKIP_CELLS
 from tests.export.build import ALL_FLAGS, assert_program_equals
 from tests.export.targets import build, random_lengths, target_parameters
-from tests.frozen.make import BINARY, CELL_GATES, TERNARY, random_frozen_model, random_layer
+from tests.frozen.make import BINARY, CELL_GATES, FOUR, TERNARY, random_frozen_model, random_layer
 
 FAST = [(kernels, bits) for kernels in ("table", "lanes") for bits in (8, 11, 13) if bits <= MAX_STATE_BITS[kernels]]
 GATES = {"smooth": [0, 0, 0, 0], "step": [2, 2, 2, 2], "mixed": [4, 0, 2, 3], "binary": [0, 2, 2, 0]}
 # Inputs and layers: below a group, whole and broken groups, more than one pass of tables (16 or 32) and of lanes (64).
 SIZES = [(1, (1,)), (3, (5, 3)), (4, (4,)), (9, (33,)), (37, (6,)), (70, (2, 65)), (64, (8,)), (21, (130,))]
+# What the kernels sum without multipliers, so that the step scales by gate and unit.
+FORMS: dict[str, dict[str, Any]] = {
+    "own projections": {},
+    "psug2": {"sharing": "psug2", "per_row": True},
+    "psug1": {"sharing": "psug1"},
+    "odd": {"sharing": "odd", "per_row": True},
+    "rows": {"per_row": True},
+    "wide": {"product_bits": 64},
+}
+SEPARATE = [form for form in FORMS if form != "own projections"]
 SANITIZE = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 
 
-def model_of(case: int, cell: str, bits: int, gates: str) -> tuple[np.random.Generator, FrozenModel]:
+def model_of(
+    case: int, cell: str, bits: int, gates: str, form: str = "own projections"
+) -> tuple[np.random.Generator, FrozenModel]:
     rng = np.random.default_rng(case)
     input_size, hidden_sizes = SIZES[case % len(SIZES)]
     return rng, random_frozen_model(
         rng, cell=cell, state_bits=bits, gate_levels=GATES[gates][: CELL_GATES[cell]], input_size=input_size,
         hidden_sizes=hidden_sizes, classes=None if case % 5 == 4 else 3,
-        block_size=2 if case % 3 == 0 and cell in SKIP_CELLS else None, range_bits=case % 4,
+        block_size=2 if case % 3 == 0 and cell in SKIP_CELLS else None, range_bits=case % 4, **FORMS[form],
     )  # fmt: skip
 
 
@@ -51,19 +64,41 @@ def build_fast(model: FrozenModel, folder: Path, kernels: str, flags: list[str])
     return export.compile_host(folder, flags=[*ALL_FLAGS, *flags])
 
 
-@pytest.mark.parametrize("cell", FAST_CELLS)
+@pytest.mark.parametrize("cell", CELL_GATES)
 @pytest.mark.parametrize(("kernels", "bits"), FAST)
 def test_sanitized_program_equals_interpreter(tmp_path: Path, kernels: str, bits: int, cell: str) -> None:
     for case in range(2):
-        where = FAST.index((kernels, bits)) + 4 * FAST_CELLS.index(cell) + 3 * case
+        where = FAST.index((kernels, bits)) + 4 * list(CELL_GATES).index(cell) + 3 * case
         rng, model = model_of(where, cell, bits, list(GATES)[where % 4])
         binary = build_fast(model, tmp_path / f"{case}", kernels, SANITIZE)
         assert_program_equals(model, binary, rng, lengths=(1, 5, 3))
 
 
+@pytest.mark.parametrize("form", SEPARATE)
+@pytest.mark.parametrize("cell", CELL_GATES)
+@pytest.mark.parametrize("kernels", ["table", "lanes"])
+def test_sanitized_program_with_separate_sums(tmp_path: Path, kernels: str, cell: str, form: str) -> None:
+    case = 3 * SEPARATE.index(form) + 5 * list(CELL_GATES).index(cell)
+    rng, model = model_of(case, cell, MAX_STATE_BITS[kernels], list(GATES)[case % 4], form)
+    assert all(joint_gates(layer) == 0 for layer in model.flat_layers)
+    binary = build_fast(model, tmp_path, kernels, SANITIZE)
+    assert_program_equals(model, binary, rng, lengths=(1, 5, 3))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", SEPARATE)
+@pytest.mark.parametrize("cell", CELL_GATES)
+@pytest.mark.parametrize(("kernels", "bits"), FAST)
+def test_program_with_separate_sums_everywhere(tmp_path: Path, kernels: str, bits: int, cell: str, form: str) -> None:
+    for size in range(len(SIZES)):
+        rng, model = model_of(size, cell, bits, list(GATES)[(size + bits) % 4], form)
+        flags = [["-O2"], ["-Os"], ["-O2", "-DBG_ASSEMBLY=0"]][size % 3]
+        assert_program_equals(model, build_fast(model, tmp_path / f"{size}", kernels, flags), rng)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("size", range(len(SIZES)))
-@pytest.mark.parametrize("cell", FAST_CELLS)
+@pytest.mark.parametrize("cell", CELL_GATES)
 @pytest.mark.parametrize(("kernels", "bits"), FAST)
 def test_program_equals_interpreter_everywhere(tmp_path: Path, kernels: str, bits: int, cell: str, size: int) -> None:
     for k, gates in enumerate(GATES):
@@ -73,7 +108,7 @@ def test_program_equals_interpreter_everywhere(tmp_path: Path, kernels: str, bit
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("cell", FAST_CELLS)
+@pytest.mark.parametrize("cell", CELL_GATES)
 @pytest.mark.parametrize(("kernels", "bits"), FAST)
 def test_c_alone_equals_interpreter(tmp_path: Path, kernels: str, bits: int, cell: str) -> None:
     """Without inner loops by hand, which only some processors have, and with the loops that take less code."""
@@ -94,7 +129,7 @@ def test_tables_grow_where_there_is_memory() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("cell", FAST_CELLS)
+@pytest.mark.parametrize("cell", CELL_GATES)
 @pytest.mark.parametrize(("kernels", "bits"), FAST)
 @pytest.mark.parametrize("target", target_parameters("unicorn", "wasmtime"))
 def test_targets(target: str, kernels: str, bits: int, cell: str) -> None:
@@ -104,6 +139,19 @@ def test_targets(target: str, kernels: str, bits: int, cell: str) -> None:
         assert result.difference is None
         assert result.kernels == kernels
         assert result.stack_bytes is None or result.stack_bytes < 512  # promised in bg_model.h
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cell", CELL_GATES)
+@pytest.mark.parametrize("kernels", ["table", "lanes"])
+@pytest.mark.parametrize("target", target_parameters("unicorn", "wasmtime"))
+def test_targets_with_separate_sums(target: str, kernels: str, cell: str) -> None:
+    for k, form in enumerate(SEPARATE):
+        case = k + 3 * list(CELL_GATES).index(cell)
+        rng, model = model_of(case, cell, MAX_STATE_BITS[kernels], list(GATES)[case % 4], form)
+        result = verify(model, random_lengths(rng, model), target, kernels=kernels, optimize=["O2", "Os"][k % 2])
+        assert result.difference is None
+        assert result.stack_bytes is None or result.stack_bytes < 512
 
 
 @pytest.mark.parametrize(("kernels", "bits"), [("table", 13), ("lanes", 8)])
@@ -165,13 +213,22 @@ def test_constants_of_python_and_c_agree() -> None:
         assert f"#define BG_{name} {value}\n" in text
 
 
-def test_shared_projections_and_other_cells_are_refused() -> None:
+def test_sums_by_cell() -> None:
+    """Joint sums where the step has no other use for the two of a row: by gate, one multiplier each, 32 bits."""
     rng = np.random.default_rng(0)
-    shared = random_frozen_model(rng, state_bits=8, sharing="psug2")
-    with pytest.raises(UnsupportedError, match="layer 0 shares projections between gates; use kernels='plain'"):
-        check_kernels(shared, "table")
-    with pytest.raises(UnsupportedError, match="layer 0 is a gated_rnn; use kernels='plain'"):
-        check_kernels(random_frozen_model(rng, cell="gated_rnn", state_bits=8), "lanes")
+
+    def sums(**options: Any) -> tuple[int, int]:
+        (layer,) = random_frozen_model(rng, state_bits=8, **options).flat_layers
+        return joint_gates(layer), separate_gates(layer)
+
+    assert [sums(cell=cell) for cell in ("lstm", "coupled_lstm", "gru", "gated_rnn")] == [
+        (4, 0),
+        (3, 0),
+        (2, 1),
+        (0, 2),
+    ]
+    assert [sums(sharing=sharing) for sharing in ("psug2", "psug1", "odd")] == [(0, 2), (0, 1), (0, 3)]
+    assert sums(per_row=True) == sums(product_bits=64) == (0, 4)
 
 
 def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
@@ -180,9 +237,7 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
         ("lanes", {"state_bits": 13}, "states of 13 bits, at most 8"),
         ("table", {"state_bits": 16}, "states of 16 bits, at most 13"),
         ("table", {"state_bits": 8, "levels": BINARY}, "layer 0 are not ternary"),
-        ("table", {"state_bits": 8, "product_bits": 64}, "products of 64 bits"),
-        ("table", {"state_bits": 8, "per_row": True}, "layer 0 has a multiplier for each row"),
-        ("lanes", {"state_bits": 8, "cell": "gru", "per_row": True}, "layer 0 has a multiplier for each row"),
+        ("lanes", {"state_bits": 8, "levels": FOUR, "sharing": "psug2"}, "layer 0 are not ternary"),
         ("lanes", {"state_bits": 8, "hidden_sizes": ()}, "no recurrent layer"),
     ):
         with pytest.raises(UnsupportedError, match=message):

@@ -4,15 +4,17 @@ Independent of `bitgate verify`, which compiles by Zig and runs in unicorn: here
 emulator are others, and raw features go through `quantize` on the board.
 """
 
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bitgate import export
-from bitgate.export.c_fast import FAST_CELLS, order_weights, table_groups
+from bitgate.export.c_fast import order_weights, table_groups
+from bitgate.export.c_kernels import all_kernel_files, source_folder
 from bitgate.frozen.record import SKIP_CELLS
-from tests.export.build import assert_program_equals
+from tests.export.build import ALL_FLAGS, assert_program_equals
 from tests.export.qemu import BOARDS, build_program
 from tests.frozen.make import BINARY, CELL_GATES, FOUR, TERNARY, random_frozen_model
 
@@ -32,10 +34,11 @@ CASES = [
     ("plain", 8, 32, FOUR, 5),
     ("table", 13, 32, TERNARY, 0),
     ("lanes", 8, 32, TERNARY, 2),
+    ("table", 11, 32, TERNARY, 0),
+    ("lanes", 8, 64, TERNARY, 0),
 ]
-
-
-PAIRS = [(k, cell) for k, case in enumerate(CASES) for cell in CELL_GATES if case[0] == "plain" or cell in FAST_CELLS]
+SHARING = ["none", "psug2", "odd", "none", "none", "psug2", "odd"]
+PAIRS = [(k, cell) for k in range(len(CASES)) for cell in CELL_GATES]
 
 
 @boards
@@ -45,13 +48,21 @@ def test_every_integer_is_the_interpreters(tmp_path: Path, board: str, case: int
     rng = np.random.default_rng(case)
     model = random_frozen_model(
         rng, cell=cell, state_bits=bits, product_bits=product_bits, levels=levels, input_size=[9, 3][case % 2],
-        gate_levels=[gates] * CELL_GATES[cell], hidden_sizes=[(9, 6), (33,)][case % 2], per_row=case == 2,
-        classes=None if case == 2 and cell == "gru" else 4, sharing=["none", "psug2", "odd"][case % 3 * (case < 3)],
+        gate_levels=[gates] * CELL_GATES[cell], hidden_sizes=[(9, 6), (33,)][case % 2], per_row=case in (2, 5),
+        classes=None if case == 2 and cell == "gru" else 4, sharing=SHARING[case],
         block_size=case + 1 if cell in SKIP_CELLS else None,
     )  # fmt: skip
     export.c99(model, tmp_path, kernels=kernels)
     program = build_program(tmp_path, BOARDS[board], ["O2", "Os"][case % 2])
     assert_program_equals(model, program, rng, lengths=(1, 9, 4))
+
+
+@boards
+@pytest.mark.parametrize("optimize", ["-O0", "-O2", "-Os"])
+def test_every_kernel_compiles_without_warning(tmp_path: Path, board: str, optimize: str) -> None:
+    sources = [str(source_folder() / name) for name in all_kernel_files() if name.endswith(".c")]
+    flags = [flag for flag in BOARDS[board].flags if flag.startswith("-m") or flag == "--specs=picolibc.specs"]
+    subprocess.run([BOARDS[board].compiler, *flags, *ALL_FLAGS, optimize, "-c", *sources], cwd=tmp_path, check=True)
 
 
 @boards
@@ -86,8 +97,6 @@ def test_integer_path_calls_no_floating_point(tmp_path: Path, board: str, kernel
 
 
 def assert_soft_floats_only_in_quantize(folder: Path, compiler: str, flags: list[str]) -> None:
-    import subprocess
-
     objects = export.compile_objects(folder / "out", folder, compiler, flags=["-O2", *flags])
     calls = {}
     for path in objects:

@@ -7,7 +7,7 @@ import pytest
 
 from bitgate import export
 from bitgate.errors import UnsupportedError
-from bitgate.export.c_fast import FAST_CELLS, KERNELS, check_kernels
+from bitgate.export.c_fast import KERNELS, check_kernels
 from bitgate.frozen.record import SKIP_CELLS
 from tests.export.build import ALL_FLAGS, COMPILERS, assert_program_equals
 from tests.export.test_c99 import GATES, SLOW
@@ -41,16 +41,17 @@ def test_general_kernels(tmp_path: Path, seed: int, compiler: str) -> None:
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)
-@pytest.mark.parametrize("cell", FAST_CELLS)
+@pytest.mark.parametrize("sharing", ["none", "psug2", "odd"])
+@pytest.mark.parametrize("cell", CELL_GATES)
 @pytest.mark.parametrize("kernels", [kernels for kernels in KERNELS if kernels != "plain"])
-def test_fast_kernels(tmp_path: Path, kernels: str, cell: str, compiler: str) -> None:
+def test_fast_kernels(tmp_path: Path, kernels: str, cell: str, sharing: str, compiler: str) -> None:
     """Sizes around the blocks of rows and the passes of inputs."""
     for seed, (inputs, hidden) in enumerate([(1, (5,)), (33, (7, 4)), (65, (3, 9))]):
         rng = np.random.default_rng(seed)
         gates = GATES[list(GATES)[seed]][: CELL_GATES[cell]]
         model = random_frozen_model(
             rng, cell=cell, state_bits=8, levels=TERNARY, gate_levels=gates, input_size=inputs, hidden_sizes=hidden,
-            block_size=seed + 1 if cell in SKIP_CELLS else None,
+            block_size=seed + 1 if cell in SKIP_CELLS else None, sharing=sharing, per_row=seed == 1,
         )  # fmt: skip
         try:
             check_kernels(model, kernels)

@@ -190,7 +190,7 @@ def test_host() -> None:
     result = verify(model, random_lengths(rng, model))
     assert result.is_equal
     assert result.n_values == values_of(model)
-    assert "O2" in result.compiler
+    assert "Os" in result.compiler
     assert result.as_dict()["flash_bytes"] == result.code_bytes + result.constant_bytes
 
 

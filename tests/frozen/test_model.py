@@ -190,7 +190,7 @@ def test_cost_of_shared_projections_and_skips() -> None:
     assert cost.n_weights == 10 * 3 + 10 * 5  # two projections instead of four
     assert cost.paper_bits == 2 * cost.n_weights + 32 * 20
     assert cost.n_scales == 20 + n_alpha
-    assert cost.flash_bytes == 10 * 1 + 10 * 2 + 4 * (20 + 20 + 20) + 4 + 4 + 2 * n_alpha + 386
+    assert cost.flash_bytes == 10 * 1 + 10 * 2 + 4 * (20 + 20 + 20) + 4 + 4 + 2 * n_alpha + 360
     assert cost.ram_bytes == 2 * (5 + 5 + 5 + 1 + 5)
 
 

@@ -145,7 +145,7 @@ def _show_operations(frozen: FrozenModel, rows: list[dict[str, Any]]) -> None:
 def _show_sizes(rows: list[dict[str, Any]], reason: str | None) -> None:
     names = ("code_bytes", "constant_bytes", "flash_bytes", "ram_bytes")
     caption = reason or "; ".join(
-        dict.fromkeys(f"{row['target']}: {row['compiler'].split(' -')[0]} -O2" for row in rows)
+        dict.fromkeys(f"{row['target']}: {row['compiler'].split(' -')[0]} -Os" for row in rows)
     )
     if reason is None and not find_spec("ziglang"):
         caption = f"{caption}; {HINT}"

@@ -28,7 +28,7 @@ def add_arguments(parser: Parser) -> None:
     )
     parser.add_argument("--target", choices=[*TARGETS], help="c: processor to tell sizes for as well, by bitgate[mcu]")
     parser.add_argument(
-        "--optimize", default="O2", choices=["O1", "O2", "O3", "Os"], help="c: option of the compiler for the sizes"
+        "--optimize", default="Os", choices=["O1", "O2", "O3", "Os"], help="c: option of the compiler for the sizes"
     )
     parser.add_argument("--form", default="integer", choices=[*FORMS], help="onnx: same integers, or float32")
 
@@ -124,7 +124,7 @@ VERB = Verb(
     "flash, RAM and stack; as ONNX; or as WebAssembly with a JavaScript class.",
     """
 bitgate export c model.bitgate -o model-c
-bitgate export c model.bitgate -o gesture --name gesture --kernels table --target cortex-m0 --optimize Os
+bitgate export c model.bitgate -o gesture --name gesture --kernels table --target cortex-m0
 bitgate export onnx model.bitgate -o model-onnx
 bitgate export wasm model.bitgate -o model-wasm
 """,

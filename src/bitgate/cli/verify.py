@@ -26,7 +26,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--sequences", type=int, default=20, help="how many, from the start of the test part or file")
     parser.add_argument("--data_dir", help="folder with packed data sets")
     parser.add_argument("--kernels", default="plain", choices=[*KERNELS], help="how rows of weights are summed")
-    parser.add_argument("--optimize", default="O2", choices=["O1", "O2", "O3", "Os"], help="option of the C compiler")
+    parser.add_argument("--optimize", default="Os", choices=["O1", "O2", "O3", "Os"], help="option of the C compiler")
     parser.add_argument(
         "--define", action="append", help="macro for the compiler, such as BG_ASSEMBLY=0; may be repeated"
     )

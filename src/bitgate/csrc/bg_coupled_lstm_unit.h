@@ -21,6 +21,7 @@ static BG_INLINE void bg_unit(int32_t i, int32_t candidate, int32_t o, int shift
     int32_t change = 2 * candidate - BG_ONE - *c;
     int32_t value = *c + bg_round_shift32(i * change, 15);
     if ((uint32_t)(value + 32767) > 65534u) {
+        BG_KEEP_BRANCH(value); /* rare, so that one comparison is better than two minima */
         value = value < 0 ? -32767 : 32767;
     }
     *c = (int16_t)value;
@@ -33,7 +34,10 @@ static BG_INLINE int32_t bg_plain_gate(int32_t u, int is_step) {
     return is_step ? (u >= 0 ? BG_ONE : 0) : bg_smooth_here(u);
 }
 
-/** All units, from sums to states, without storing gates: i is smooth, g and o are steps or smooth. */
+/**
+ * All units, from sums to states, without storing gates: i is smooth, g and o are steps or smooth. Biases lie unit by unit,
+ * i g o each; layer->gates is not read.
+ */
 static BG_INLINE void bg_units(const bg_layer *layer, const int32_t *sums, int shift, int16_t *c, int16_t *h,
                                int is_step) {
     int32_t size = layer->w_hh.columns;
@@ -42,10 +46,10 @@ static BG_INLINE void bg_units(const bg_layer *layer, const int32_t *sums, int s
     int shift_i = layer->shift[0], shift_g = layer->shift[1], shift_o = layer->shift[2];
     for (const int32_t *end = sums + size; sums < end; ++sums) {
         int32_t i = bg_smooth_here(bg_floor_shift32(sums[0], shift_i) + bias[0]);
-        int32_t g = bg_plain_gate(bg_floor_shift32(sums[stride], shift_g) + bias[size], is_step);
-        int32_t o = bg_plain_gate(bg_floor_shift32(sums[2 * stride], shift_o) + bias[2 * size], is_step);
+        int32_t g = bg_plain_gate(bg_floor_shift32(sums[stride], shift_g) + bias[1], is_step);
+        int32_t o = bg_plain_gate(bg_floor_shift32(sums[2 * stride], shift_o) + bias[2], is_step);
         bg_unit(i, g, o, shift, c, h);
-        ++bias;
+        bias += 3;
         ++c;
         ++h;
     }

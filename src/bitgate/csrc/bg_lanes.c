@@ -25,8 +25,9 @@ typedef struct {
     "sub " sum ", " sum ", r12\n\tasr " sum ", " sum ", #14\n\tmla " second ", " sum ", lr, " second "\n\t"
 
 /* One gate: half of the divisor, plus the matrices of all sides. */
-__attribute__((naked, noinline)) static void bg_lanes_gate(bg_lane_side *side, const bg_lane_side *end_side,
-                                                           uint32_t half, int32_t *sums, const int32_t *end) {
+BG_NAKED static void bg_lanes_gate(BG_ARGUMENT bg_lane_side *side, BG_ARGUMENT const bg_lane_side *end_side,
+                                   BG_ARGUMENT uint32_t half, BG_ARGUMENT int32_t *sums,
+                                   BG_ARGUMENT const int32_t *end) {
     __asm__ volatile(".syntax unified\n\tpush {r4, r5, r6, r7, r8, r9, r10, r11, lr}\n\tsub sp, #20\n\t"
                      "stm sp, {r0, r1, r2, r3}\n\tmovw r10, #0xc003\n\tmovt r10, #0xc003\n\t"
                      "1:\n\tldrd r3, r2, [sp, #8]\n\tmov r4, r3\n\tmov r5, r3\n\tmov r6, r3\n\t"
@@ -139,21 +140,26 @@ BG_SEPARATE static uint32_t *bg_lanes_copy(bg_lane_side *side, const bg_matrix *
     return words;
 }
 
+/* Sums of one matrix alone. */
+static void bg_lanes_separate(bg_lane_side *side, int32_t *sums, int32_t count) {
+    if (count > 0) {
+        side->mult = 1;
+        bg_lanes_gate(side, side + 1, 0, sums, sums + count);
+    }
+}
+
 void bg_lanes_sums(const bg_layer *layer, const int16_t *x, const int16_t *h, int32_t *sums, void *work) {
-    int32_t size = layer->w_hh.columns;
-    int32_t padded = bg_padded(size);
-    int32_t gates = layer->w_hh.rows == 4 * size ? 4 : 3;
+    int32_t padded = bg_padded(layer->w_hh.columns);
+    int32_t separate = layer->separate_gates * padded;
     bg_lane_side sides[2];
     bg_lanes_copy(&sides[1], &layer->w_hh, h, bg_lanes_copy(&sides[0], &layer->w_ih, x, work));
-    for (int32_t gate = 0; gate < gates; ++gate) {
-        uint32_t half = (uint32_t)1 << (layer->shift[gate] - 1);
-        int is_apart = layer->bias_hn && gate == gates - 1; /* the recurrent part of a GRU's n */
+    bg_lanes_separate(&sides[0], sums, separate);
+    sums += separate;
+    for (int32_t gate = 0; gate < layer->joint_gates; ++gate) {
         sides[0].mult = layer->mult_ih[gate];
         sides[1].mult = layer->mult_hh[gate];
-        bg_lanes_gate(sides, is_apart ? sides + 1 : sides + 2, half, sums, sums + padded);
+        bg_lanes_gate(sides, sides + 2, (uint32_t)1 << (layer->shift[gate] - 1), sums, sums + padded);
         sums += padded;
-        if (is_apart) {
-            bg_lanes_gate(sides + 1, sides + 2, half, sums, sums + padded);
-        }
     }
+    bg_lanes_separate(&sides[1], sums, separate);
 }

@@ -5,6 +5,12 @@
 #ifndef BG_OPTIONS_H
 #define BG_OPTIONS_H
 
+/* A function in assembly alone: its arguments are in registers, and the compiler sees no use of them. */
+#if defined(__GNUC__)
+#define BG_NAKED __attribute__((naked, noinline))
+#define BG_ARGUMENT __attribute__((unused))
+#endif
+
 /* 1 for inner loops by hand where the processor has them, 0 for C alone; the integers are the same. */
 #if !defined(BG_ASSEMBLY)
 #define BG_ASSEMBLY 1
@@ -19,9 +25,9 @@
 #define BG_INLINE inline
 #endif
 
-/* 1 for less code in the fast kernels, 0 for fewer instructions. With DSP instructions they are small anyway. */
+/* Where there are no inner loops by hand: 1 for less code, 0 for fewer instructions. */
 #if !defined(BG_SMALL)
-#if defined(__OPTIMIZE_SIZE__) && !defined(__ARM_FEATURE_DSP)
+#if defined(__OPTIMIZE_SIZE__)
 #define BG_SMALL 1
 #else
 #define BG_SMALL 0

@@ -2,11 +2,10 @@
 
 int32_t bg_row_ternary(const bg_matrix *matrix, int32_t row, const int16_t *x) {
     const uint8_t *codes = matrix->codes + row * matrix->row_bytes;
-    int32_t whole = matrix->columns / 4;
-    int32_t rest = matrix->columns % 4;
+    uint32_t left = (uint32_t)matrix->columns;
     int32_t sum = 0;
     /* A product per weight, not a branch: the small cores multiply in one cycle and mispredict every branch. */
-    while (whole-- > 0) {
+    for (; left >= 4; left -= 4) {
         int32_t byte = *codes++;
         sum += ((byte & 3) - 1) * x[0];
         sum += (((byte >> 2) & 3) - 1) * x[1];
@@ -14,12 +13,12 @@ int32_t bg_row_ternary(const bg_matrix *matrix, int32_t row, const int16_t *x) {
         sum += ((byte >> 6) - 1) * x[3];
         x += 4;
     }
-    if (rest > 0) {
+    if (left > 0) {
         int32_t byte = *codes;
-        while (rest-- > 0) {
+        do {
             sum += ((byte & 3) - 1) * *x++;
             byte >>= 2;
-        }
+        } while (--left > 0);
     }
     return sum;
 }

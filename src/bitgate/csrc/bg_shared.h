@@ -21,15 +21,28 @@ typedef struct {
 } bg_unit_sums;
 
 /**
+ * Begins a step: with layer->sums makes the sums of all rows, which bg_sum_unit takes from scratch.
+ *
+ * @param layer    constants; flash, owned by the model
+ * @param x        layer->w_ih.columns input codes, owned by the caller
+ * @param h        hidden_size codes, owned by the caller
+ * @param scratch  of the step (bg_cells.h; with layer->sums as in bg_sums.h), owned by the caller, overwritten
+ * @return         where the new hidden states go until all units have theirs: h if it is no longer needed, or scratch
+ */
+int16_t *bg_begin_units(const bg_layer *layer, const int16_t *x, int16_t *h, int16_t *scratch);
+
+/**
  * Sums of all rows of one unit.
  *
- * @param layer  constants; flash, owned by the model
- * @param unit   0 to hidden_size - 1
- * @param x      layer->w_ih.columns input codes, owned by the caller
- * @param h      hidden_size codes, owned by the caller
- * @param sums   owned by the caller, overwritten up to the number of projections
+ * @param layer    constants; flash, owned by the model
+ * @param unit     0 to hidden_size - 1
+ * @param x        layer->w_ih.columns input codes, owned by the caller
+ * @param h        hidden_size codes, owned by the caller
+ * @param scratch  what bg_begin_units left there; read with layer->sums only
+ * @param sums     owned by the caller, overwritten up to the number of projections
  */
-void bg_sum_unit(const bg_layer *layer, int32_t unit, const int16_t *x, const int16_t *h, bg_unit_sums *sums);
+void bg_sum_unit(const bg_layer *layer, int32_t unit, const int16_t *x, const int16_t *h, const int16_t *scratch,
+                 bg_unit_sums *sums);
 
 /**
  * Whole pre-activation of one gate: inputs, recurrence and bias.

@@ -8,12 +8,15 @@ void bg_shared_gated_rnn_step(const bg_layer *layer, uint8_t state_bits, const i
                               int16_t *scratch) {
     int32_t size = layer->w_hh.columns;
     const bg_gate *gates = layer->gates;
+    int16_t *next = bg_begin_units(layer, x, h, scratch);
     bg_unit_sums sums;
     for (int32_t j = 0; j < size; ++j) {
-        bg_sum_unit(layer, j, x, h, &sums);
+        bg_sum_unit(layer, j, x, h, scratch, &sums);
         int32_t z = bg_activate(&gates[0], bg_shared_preact(layer, 0, j, &sums));
         int32_t n = 2 * bg_activate(&gates[1], bg_shared_preact(layer, 1, size + j, &sums)) - BG_ONE;
-        scratch[j] = bg_gru_unit(z, n, state_bits, &c[j]);
+        next[j] = bg_gru_unit(z, n, state_bits, &c[j]);
     }
-    bg_copy_codes(h, scratch, size);
+    if (next != h) {
+        bg_copy_codes(h, next, size);
+    }
 }

@@ -8,9 +8,10 @@ void bg_shared_gru_step(const bg_layer *layer, uint8_t state_bits, const int16_t
                         int16_t *scratch) {
     int32_t size = layer->w_hh.columns;
     const bg_gate *gates = layer->gates;
+    int16_t *next = bg_begin_units(layer, x, h, scratch);
     bg_unit_sums sums;
     for (int32_t j = 0; j < size; ++j) {
-        bg_sum_unit(layer, j, x, h, &sums);
+        bg_sum_unit(layer, j, x, h, scratch, &sums);
         int32_t row = 2 * size + j;
         int32_t r = bg_activate(&gates[0], bg_shared_preact(layer, 0, j, &sums));
         int32_t z = bg_activate(&gates[1], bg_shared_preact(layer, 1, size + j, &sums));
@@ -18,7 +19,9 @@ void bg_shared_gru_step(const bg_layer *layer, uint8_t state_bits, const int16_t
         int32_t p_h = bg_shared_preact_hidden(layer, 2, row, &sums) + layer->bias_hn[j];
         int32_t u = p_x + (int32_t)bg_round_shift64((int64_t)r * p_h, 15);
         int32_t n = 2 * bg_activate(&gates[2], u) - BG_ONE;
-        scratch[j] = bg_gru_unit(z, n, state_bits, &c[j]);
+        next[j] = bg_gru_unit(z, n, state_bits, &c[j]);
     }
-    bg_copy_codes(h, scratch, size);
+    if (next != h) {
+        bg_copy_codes(h, next, size);
+    }
 }

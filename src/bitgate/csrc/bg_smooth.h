@@ -12,47 +12,45 @@
 extern "C" {
 #endif
 
-/** round(32768 / (1 + exp(-k / 16))), k = 0 to 192; in bg_activation.c. */
-extern const uint16_t bg_sigmoid_table[193];
+/** round(32768 / (1 + exp(-k / 16))), k = 0 to 179; in bg_activation.c. */
+extern const uint16_t bg_sigmoid_table[180];
 
-/** S(u) for 0 <= u < 12 * BG_ONE. */
-static inline int32_t bg_smooth_inside(int32_t u) {
-    const uint16_t *entry = &bg_sigmoid_table[bg_floor_shift32(u, 11)];
-    int32_t low = entry[0];
-    return low + bg_round_shift32((entry[1] - low) * (u & 2047), 11);
-}
+/** From here on S(u) is 32768. */
+#define BG_SMOOTH_END (178 * (int32_t)2048)
 
-/** S(u), 0 to 32768, of any int32 but INT32_MIN. */
-static inline int32_t bg_smooth_inline(int32_t u) {
-    if (u >= 0) {
-        return u < 12 * BG_ONE ? bg_smooth_inside(u) : BG_ONE;
-    }
-    return u > -12 * BG_ONE ? BG_ONE - bg_smooth_inside(-u) : 0;
-}
-
-#if BG_SMALL
-int32_t bg_smooth(int32_t u); /* bg_activation.h */
-
-/** S(u), called where it is used. */
-static inline int32_t bg_smooth_here(int32_t u) {
-    return bg_smooth(u);
-}
-
-/** S(u) - 1/2, half of tanh(u / 2). */
-static inline int32_t bg_smooth_odd(int32_t u) {
-    return bg_smooth(u) - BG_ONE / 2;
-}
+/* Keeps compilers from making the absolute value without a branch, which takes small cores more instructions. */
+#if defined(__GNUC__) && (defined(__arm__) || defined(__riscv))
+#define BG_KEEP_BRANCH(value) __asm__("" : "+r"(value))
 #else
-/** S(u), in the loop where it is used. */
-static inline int32_t bg_smooth_here(int32_t u) {
-    return bg_smooth_inline(u);
+#define BG_KEEP_BRANCH(value) (void)0
+#endif
+
+/** S(u), 0 to 32768, of any int32 but INT32_MIN; inlined. is_inside: a constant, 1 where it is known that u lies within
+ * +-BG_SMOOTH_END. */
+static BG_INLINE int32_t bg_smooth_within(int32_t u, int is_inside) {
+    int32_t size = u;
+    int32_t value = BG_ONE;
+    if (u < 0) {
+        size = -u;
+        BG_KEEP_BRANCH(size);
+    }
+    if (is_inside || size < BG_SMOOTH_END) {
+        const uint16_t *entry = &bg_sigmoid_table[bg_floor_shift32(size, 11)];
+        int32_t low = entry[0];
+        value = low + bg_round_shift32((entry[1] - low) * (size & 2047), 11);
+    }
+    return u < 0 ? BG_ONE - value : value;
 }
 
-/** S(u) - 1/2, half of tanh(u / 2), for -12 * BG_ONE < u < 12 * BG_ONE. */
-static inline int32_t bg_smooth_odd(int32_t u) {
-    return u < 0 ? BG_ONE / 2 - bg_smooth_inside(-u) : bg_smooth_inside(u) - BG_ONE / 2;
+/** S(u), 0 to 32768, of any int32 but INT32_MIN; inlined. */
+static BG_INLINE int32_t bg_smooth_here(int32_t u) {
+    return bg_smooth_within(u, 0);
 }
-#endif
+
+/** S(u) - 1/2, half of tanh(u / 2), for u within +-BG_SMOOTH_END; inlined. */
+static BG_INLINE int32_t bg_smooth_odd(int32_t u) {
+    return bg_smooth_within(u, 1) - BG_ONE / 2;
+}
 
 #ifdef __cplusplus
 }

@@ -3,11 +3,17 @@
  * @brief Fast steps for ternary layers on small cores: first the sums of all rows, then gates and states.
  *
  * The same integers as bg_cells.h in fewer instructions, for more working memory. Conditions, which the export checks:
- * levels -1, 0, 1; product_bits 32; codes of at most 13 bits (bg_table_sums) or of 8 bits (bg_lanes_sums).
+ * levels -1, 0, 1; codes of at most 13 bits (bg_table_sums) or of 8 bits (bg_lanes_sums).
  * The weights lie in an order of their own, written by the export (bitgate/export/c_fast.py).
  *
- * Sums are laid out gate by gate, with bg_padded(hidden_size) int32 each; a GRU has a fourth gate behind the others,
- * the recurrent part of n. All functions are reentrant: all memory is the caller's.
+ * Sums are laid out gate by gate, with bg_padded(hidden_size) int32 each:
+ * - layer->separate_gates times the sums of the inputs alone,
+ * - layer->joint_gates times half of the divisor 2^shift, plus multiplier times input sum, plus multiplier times recurrent
+ *   sum: the first gates, each with multipliers and shift of its own, products of 32 bits,
+ * - layer->separate_gates times the sums of the recurrence alone.
+ *
+ * In an LSTM all gates are joint; of a GRU r and z, and n is separate; where gates share projections or their rows have
+ * multipliers of their own, all projections are separate. All functions are reentrant: all memory is the caller's.
  */
 #ifndef BG_SUMS_H
 #define BG_SUMS_H
@@ -35,7 +41,7 @@ static inline int32_t bg_padded(int32_t size) {
  * @param layer  constants; flash, owned by the model
  * @param x      layer->w_ih.columns codes of at most 13 bits, owned by the caller
  * @param h      hidden_size codes of at most 13 bits, owned by the caller
- * @param sums   bg_padded(hidden_size) int32 per gate (one gate more for a GRU), owned by the caller, overwritten
+ * @param sums   (joint_gates + 2 * separate_gates) * bg_padded(hidden_size) int32, owned by the caller, overwritten
  * @param work   layer->table_groups * BG_TABLE_ENTRIES uint16, aligned to 4 bytes, owned by the caller, overwritten
  *
  * Stack: under 320 bytes, calls included; under 448 where pointers have 64 bits.

@@ -1,6 +1,6 @@
 /**
  * @file bg_table_block.h
- * @brief The inner loops of bg_table.c, in C; ARM takes those of bg_table_thumb.h instead.
+ * @brief The inner loops of bg_table.c, in C; ARM and RISC-V take those of bg_table_thumb.h and bg_table_riscv.h.
  */
 #ifndef BG_TABLE_BLOCK_H
 #define BG_TABLE_BLOCK_H
@@ -23,6 +23,10 @@ typedef struct {
 
 #include "bg_table_thumb.h"
 
+#elif BG_ASSEMBLY && defined(__GNUC__) && defined(__riscv_mul) && !defined(__riscv_e) && !defined(__riscv_32e)
+
+#include "bg_table_riscv.h"
+
 #else
 
 #if defined(__GNUC__) && defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
@@ -43,43 +47,38 @@ static inline uint32_t bg_pair(int32_t low, int32_t high) {
     return (uint32_t)low + ((uint32_t)high << 16);
 }
 
-/* Entry 10 a + b of a group: OFFSET + (a / 3 - 1) x[0] + (a % 3 - 1) x[1] + (b / 3 - 1) x[2] + (b % 3 - 1) x[3]. */
-BG_SEPARATE static void bg_fill_table(uint16_t *table, const int16_t *x) {
-    int32_t x2 = x[2], x3 = x[3];
-    int32_t first = (int32_t)BG_TABLE_OFFSET - x[0] - x[1];
-    uint32_t step = bg_pair(x[1], x[1]);
-    uint32_t turn = bg_pair(x[0] - 3 * x[1], x[0] - 3 * x[1]);
-    uint32_t base = bg_pair(first, first);
-    uint32_t e0 = base + bg_pair(-x2 - x3, -x2), e1 = base + bg_pair(x3 - x2, -x3), e2 = base + bg_pair(0, x3);
-    uint32_t e3 = base + bg_pair(x2 - x3, x2), e4 = base + bg_pair(x2 + x3, 0);
-    for (int row = 0; row < 9; ++row) {
-        uint32_t next = row % 3 == 2 ? step + turn : step;
-        bg_store_pair(table, e0);
-        bg_store_pair(table + 2, e1);
-        bg_store_pair(table + 4, e2);
-        bg_store_pair(table + 6, e3);
-        bg_store_pair(table + 8, e4);
-        e0 += next;
-        e1 += next;
-        e2 += next;
-        e3 += next;
-        e4 += next;
-        table += 10;
+/* Tables of one or more groups. Entry 10 a + b of a group: OFFSET + (a / 3 - 1) x[0] + (a % 3 - 1) x[1]
+ * + (b / 3 - 1) x[2] + (b % 3 - 1) x[3]. */
+BG_SEPARATE static void bg_fill_groups(uint16_t *table, const int16_t *x, int32_t groups) {
+    for (; groups > 0; --groups) {
+        int32_t x2 = x[2], x3 = x[3];
+        int32_t first = (int32_t)BG_TABLE_OFFSET - x[0] - x[1];
+        uint32_t step = bg_pair(x[1], x[1]);
+        uint32_t turn = bg_pair(x[0] - 3 * x[1], x[0] - 3 * x[1]);
+        uint32_t base = bg_pair(first, first);
+        uint32_t e0 = base + bg_pair(-x2 - x3, -x2), e1 = base + bg_pair(x3 - x2, -x3), e2 = base + bg_pair(0, x3);
+        uint32_t e3 = base + bg_pair(x2 - x3, x2), e4 = base + bg_pair(x2 + x3, 0);
+        for (int row = 0; row < 9; ++row) {
+            uint32_t next = row % 3 == 2 ? step + turn : step;
+            bg_store_pair(table, e0);
+            bg_store_pair(table + 2, e1);
+            bg_store_pair(table + 4, e2);
+            bg_store_pair(table + 6, e3);
+            bg_store_pair(table + 8, e4);
+            e0 += next;
+            e1 += next;
+            e2 += next;
+            e3 += next;
+            e4 += next;
+            table += 10;
+        }
+        x += 4;
     }
 }
 
-#if BG_ASSEMBLY && defined(__GNUC__) && defined(__riscv)
-/* Four instructions, because compilers take more, and load codes so early that they run out of registers. */
-#define BG_ADD_ENTRY(k, row)                                                                                     \
-    __asm__ volatile("lbu %1, %4(%2)\n\tadd %1, %1, %3\n\tlhu %1, %5(%1)\n\tadd %0, %0, %1"                      \
-                     : "+r"(sum[row]), "=&r"(entry)                                                              \
-                     : "r"(codes), "r"(table), "i"(4 * (k) + (row)), "i"(BG_TABLE_BYTES * (k))                   \
-                     : "memory")
-#else
 #define BG_ADD_ENTRY(k, row)                                                                              \
     entry = *(const uint16_t *)(const void *)(table + BG_TABLE_BYTES * (k) + codes[4 * (k) + (row)]); \
     sum[row] += entry
-#endif
 #define BG_ADD_GROUP(k) \
     BG_ADD_ENTRY(k, 0); \
     BG_ADD_ENTRY(k, 1); \

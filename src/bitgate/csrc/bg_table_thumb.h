@@ -43,9 +43,9 @@
 
 /* Whole blocks of four rows. Codes: by four rows, by group, a byte per row; 0 to 8 groups. Without factors adds to the
  * sums; with them sums = sums * factors->old + added * factors->added + factors->offset. Both share the groups. */
-__attribute__((naked, noinline)) static void bg_table_rows(const uint8_t *codes, const uint8_t *table, uint32_t *sums,
-                                                           const uint32_t *end, int32_t groups,
-                                                           const bg_factors *factors) {
+BG_NAKED static void bg_table_rows(BG_ARGUMENT const uint8_t *codes, BG_ARGUMENT const uint8_t *table,
+                                   BG_ARGUMENT uint32_t *sums, BG_ARGUMENT const uint32_t *end,
+                                   BG_ARGUMENT int32_t groups, BG_ARGUMENT const bg_factors *factors) {
     __asm__ volatile(BG_THUMB_ENTER
                      "6:\n\t" BG_THUMB_LEAVE
                      ".p2align 2\n\t5:\n\t"
@@ -71,7 +71,7 @@ __attribute__((naked, noinline)) static void bg_table_rows(const uint8_t *codes,
     BG_THUMB_STORE BG_THUMB_ADD("r6") BG_THUMB_STORE BG_THUMB_ADD("r6") BG_THUMB_STORE
 
 /* Entry 10 a + b of a group: OFFSET + (a / 3 - 1) x[0] + (a % 3 - 1) x[1] + (b / 3 - 1) x[2] + (b % 3 - 1) x[3]. */
-__attribute__((naked, noinline)) static void bg_fill_table(uint16_t *table, const int16_t *x) {
+BG_NAKED static void bg_fill_table(BG_ARGUMENT uint16_t *table, BG_ARGUMENT const int16_t *x) {
     __asm__ volatile(
         ".syntax unified\n\tpush {r4, r5, r6, r7, lr}\n\t"
         "movs r7, #0\n\tldrsh r4, [r1, r7]\n\tmovs r7, #2\n\tldrsh r5, [r1, r7]\n\t"
@@ -89,6 +89,15 @@ __attribute__((naked, noinline)) static void bg_fill_table(uint16_t *table, cons
         "add r3, r12\n\tmov r5, r4\n\tadd r5, r12\n\tmov r4, lr\n\t"
         BG_THUMB_THREE BG_THUMB_ADD("r7") BG_THUMB_THREE BG_THUMB_ADD("r7") BG_THUMB_THREE
         "pop {r4, r5, r6, r7, pc}\n\t");
+}
+
+/* Tables of one or more groups. */
+static inline void bg_fill_groups(uint16_t *table, const int16_t *x, int32_t groups) {
+    do {
+        bg_fill_table(table, x);
+        table += BG_TABLE_ENTRIES;
+        x += 4;
+    } while (--groups > 0);
 }
 
 #endif

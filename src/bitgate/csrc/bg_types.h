@@ -27,10 +27,7 @@ typedef int32_t (*bg_row_fn)(const bg_matrix *matrix, int32_t row, const int16_t
 typedef void (*bg_step_fn)(const bg_layer *layer, uint8_t state_bits, const int16_t *x, int16_t *h, int16_t *c,
                            int16_t *scratch);
 
-/**
- * Sums of all rows of a layer, scaled: half of the divisor 2^shift, plus multiplier times input sum, plus multiplier
- * times recurrent sum; see bg_sums.h.
- */
+/** Sums of all rows of a layer, joined or separate; see bg_sums.h. */
 typedef void (*bg_sums_fn)(const bg_layer *layer, const int16_t *x, const int16_t *h, int32_t *sums, void *work);
 
 /** A matrix of discrete weights: packed codes and the level that each code stands for. */
@@ -66,15 +63,18 @@ struct bg_layer {
     bg_step_fn step;         /**< the cell, or bg_block_skip_step */
     bg_matrix w_ih;          /**< input weights, projections * hidden_size rows; without sharing a projection per gate */
     bg_matrix w_hh;          /**< recurrent weights, as many rows of hidden_size columns */
-    const bg_gate *gates;    /**< one per gate, in row order: i f g o, i g o, r z n, or z n */
+    const bg_gate *gates;    /**< one per gate, in row order: i f g o, i g o, r z n, or z n; NULL for the two steps of
+                                  bg_sums.h that know them */
     const int32_t *mult_ih;  /**< multipliers of the input sums: one per gate, or one per row of the gates */
     const int32_t *mult_hh;  /**< multipliers of the recurrent sums: as many as mult_ih */
     const uint8_t *shift;    /**< one right shift per gate, 1 to product_bits - 2 */
-    const int32_t *bias;     /**< one per row, Q15 */
+    const int32_t *bias;     /**< one per row, Q15; unit by unit for the two steps of bg_sums.h that know their gates */
     const int32_t *bias_hn;  /**< GRU: one per unit, Q15; NULL for other cells */
     uint8_t mult_per_row;    /**< 1: multipliers per row; 0: per gate */
     uint8_t product_bits;    /**< 32 or 64: width in which multiplier times sum is proven to fit */
     bg_sums_fn sums;         /**< the steps of bg_sums.h: how rows are summed; NULL for those of bg_cells.h */
+    uint8_t joint_gates;     /**< with sums: the first gates, whose sums of inputs and states are scaled and joined */
+    uint8_t separate_gates;  /**< with sums: gates or projections behind these, whose sums remain two */
     uint8_t table_groups;    /**< bg_table_sums: groups of four inputs that are tabulated at a time, 1 to 8 */
     const uint8_t *sharing;  /**< projection that feeds each gate; NULL: each gate its own. For bg_shared_..._step */
     const bg_skip *skip;     /**< NULL if there is none */

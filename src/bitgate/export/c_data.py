@@ -5,8 +5,8 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from bitgate.export.c_fast import Kernels, order_weights, table_groups
-from bitgate.export.c_kernels import SKIP_STEP, row_function, step_function
+from bitgate.export.c_fast import Kernels, has_separate_sums, joint_gates, order_weights, separate_gates, table_groups
+from bitgate.export.c_kernels import SKIP_STEP, is_shared_step, knows_gates, row_function, step_function
 from bitgate.frozen import BlockSkip, FrozenLayer, FrozenModel, PackedMatrix, Readout, tables
 
 LINE_LENGTH = 116
@@ -57,10 +57,10 @@ def _matrix_fields(matrix: PackedMatrix, name: str) -> str:
     )
 
 
-def _ordered_arrays(
-    matrix: PackedMatrix, gates: int, kernels: Kernels, groups: int, name: str, comment: str
-) -> list[str]:
-    ordered = order_weights(matrix, gates, kernels, groups)
+def _ordered_arrays(layer: FrozenLayer, key: str, kernels: Kernels, groups: int, name: str, comment: str) -> list[str]:
+    matrix = layer.w_ih if key == "w_ih" else layer.w_hh
+    first = joint_gates(layer) if key == "w_ih" else 0  # the separate sums of the inputs lie before the joint ones
+    ordered = order_weights(matrix, layer.n_projections, kernels, groups, first=first)
     shape = f"{matrix.rows} rows of {matrix.columns} weights, in the order of bg_{kernels}.c"
     return [_array("uint8_t" if ordered.itemsize == 1 else "uint32_t", f"{name}_codes", ordered, f"{comment}: {shape}")]
 
@@ -98,20 +98,27 @@ def _layer_arrays(layer: FrozenLayer, name: str, kernels: Kernels, groups: int) 
         if kernels == "plain":
             parts += _matrix_arrays(matrix, f"{name}_{key}", comment)
         else:
-            parts += _ordered_arrays(matrix, len(layer.gates), kernels, groups, f"{name}_{key}", comment)
+            parts += _ordered_arrays(layer, key, kernels, groups, f"{name}_{key}", comment)
     parts += [
         _array("int32_t", f"{name}_mult_ih", layer.mult_ih, f"multipliers of the input sums, by {scope}"),
         _array("int32_t", f"{name}_mult_hh", layer.mult_hh, f"multipliers of the recurrent sums, by {scope}"),
         _array("uint8_t", f"{name}_shift", layer.shift, "right shifts, by gate"),
-        _array("int32_t", f"{name}_bias", layer.bias, "biases, Q15, by row"),
+        _bias(layer, name, kernels),
     ]
     if layer.bias_hn is not None:
         parts.append(_array("int32_t", f"{name}_bias_hn", layer.bias_hn, "recurrent biases of gate n, Q15, by unit"))
-    if layer.is_shared:
+    if is_shared_step(layer, kernels):
         parts.append(_array("uint8_t", f"{name}_sharing", np.array(layer.projections), "projection of each gate"))
     if layer.skip is not None:
         parts += _skip_text(layer, layer.skip, name, kernels)
-    return [*parts, _gates(layer, name)]
+    return parts if knows_gates(layer, kernels) else [*parts, _gates(layer, name)]
+
+
+def _bias(layer: FrozenLayer, name: str, kernels: Kernels) -> str:
+    if knows_gates(layer, kernels):
+        by_unit = layer.bias.reshape(len(layer.gates), -1).T
+        return _array("int32_t", f"{name}_bias", by_unit, f"biases, Q15, by unit: {' '.join(layer.gates)}")
+    return _array("int32_t", f"{name}_bias", layer.bias, "biases, Q15, by row")
 
 
 def _skip_text(layer: FrozenLayer, skip: BlockSkip, name: str, kernels: Kernels) -> list[str]:
@@ -138,10 +145,14 @@ def _layer_fields(layer: FrozenLayer, name: str, kernels: Kernels, groups: int) 
         else _ordered_fields(matrix, kernels, f"{name}_{key}")
         for key, matrix in (("w_ih", layer.w_ih), ("w_hh", layer.w_hh))
     }
-    sums = "" if kernels == "plain" else f"        .sums = bg_{kernels}_sums,\n"
+    sums = ""
+    if kernels != "plain":
+        joint, separate = joint_gates(layer), separate_gates(layer)
+        sums = f"        .sums = bg_{kernels}_sums,\n"
+        sums += f"        .joint_gates = {joint},\n        .separate_gates = {separate},\n"
     if kernels == "table":
         sums += f"        .table_groups = {groups},\n"
-    if layer.is_shared:
+    if is_shared_step(layer, kernels):
         sums += f"        .sharing = {name}_sharing,\n"
     if layer.skip is not None:
         sums += f"        .skip = &{name}_skip,\n"
@@ -149,7 +160,7 @@ def _layer_fields(layer: FrozenLayer, name: str, kernels: Kernels, groups: int) 
         .step = {step_function(layer, kernels) if layer.skip is None else SKIP_STEP},
         .w_ih = {matrices["w_ih"]},
         .w_hh = {matrices["w_hh"]},
-        .gates = {name}_gates,
+        .gates = {"NULL" if knows_gates(layer, kernels) else f"{name}_gates"},
         .mult_ih = {name}_mult_ih,
         .mult_hh = {name}_mult_hh,
         .shift = {name}_shift,
@@ -181,8 +192,11 @@ def _readout_text(readout: Readout) -> list[str]:
 def model_source(frozen: FrozenModel, name: str, kernels: Kernels = "plain") -> str:
     """Text of ``<name>.c``: all constants of ``frozen``, then the structures that point to them."""
     layers = {f"layer{k}": layer for k, layer in enumerate(frozen.flat_layers)}
-    header = "bg_cells.h" if kernels == "plain" else "bg_sums.h"
-    cells = f'#include "{header}"\n' if layers else ""
+    headers = [
+        *(["bg_cells.h"] if any(kernels == "plain" or has_separate_sums(layer) for layer in layers.values()) else []),
+        *(["bg_sums.h"] if layers and kernels != "plain" else []),
+    ]
+    cells = "".join(f'#include "{header}"\n' for header in headers)
     skips = '#include "bg_skip.h"\n' if any(layer.skip for layer in layers.values()) else ""
     parts = [f'#include "{name}.h"\n\n#include <stddef.h>\n\n{cells}#include "bg_rows.h"\n{skips}']
     for key, values, unit in (("mean", frozen.input_map.mean, "features' own units"),

@@ -12,8 +12,8 @@ Kernels = Literal["plain", "table", "lanes"]
 """How rows are summed: one by one; by tables of four inputs; two rows to a multiply-accumulate of 16-bit lanes."""
 
 KERNELS: tuple[Kernels, ...] = get_args(Kernels)
-FAST_CELLS = ("lstm", "coupled_lstm", "gru")
-"""Cells that the fast kernels compute."""
+JOINT_CELLS = ("lstm", "coupled_lstm", "gru")
+"""Cells with steps of their own for the sums of the fast kernels; others take the steps of shared projections."""
 
 MAX_STATE_BITS = {"table": 13, "lanes": 8}
 
@@ -47,23 +47,26 @@ def check_kernels(frozen: FrozenModel, kernels: str) -> None:
     if not frozen.layers:
         raise UnsupportedError(f"kernels {kernels!r}: the model has no recurrent layer; export with kernels='plain'")
     for k, layer in enumerate(frozen.flat_layers):
-        if layer.cell not in FAST_CELLS or layer.is_shared:
-            what = "shares projections between gates" if layer.is_shared else f"is a {layer.cell}"
-            raise UnsupportedError(f"kernels {kernels!r}: layer {k} {what}; use kernels='plain'")
         if any(matrix.levels.tolist() != [-1, 0, 1] for matrix in (layer.w_ih, layer.w_hh)):
             raise UnsupportedError(
                 f"kernels {kernels!r}: the weights of layer {k} are not ternary; use kernels='plain'"
             )
-        if layer.product_bits != 32:
-            raise UnsupportedError(
-                f"kernels {kernels!r}: layer {k} needs products of {layer.product_bits} bits, expected 32; "
-                f"use kernels='plain'"
-            )
-        if len(layer.mult_ih) != len(layer.gates):
-            raise UnsupportedError(
-                f"kernels {kernels!r}: layer {k} has a multiplier for each row, expected one for each gate; "
-                f"use kernels='plain'"
-            )
+
+
+def has_separate_sums(layer: FrozenLayer) -> bool:
+    """Whether the kernels make all sums of ``layer`` without multipliers, and its step scales them by gate and unit."""
+    per_row = len(layer.mult_ih) != len(layer.gates)
+    return layer.is_shared or per_row or layer.product_bits != 32 or layer.cell not in JOINT_CELLS
+
+
+def joint_gates(layer: FrozenLayer) -> int:
+    """How many gates, from the first, get one scaled sum of inputs and states."""
+    return 0 if has_separate_sums(layer) else len(layer.gates) - (layer.cell == "gru")
+
+
+def separate_gates(layer: FrozenLayer) -> int:
+    """How many gates or projections get a sum of the inputs and one of the states."""
+    return layer.n_projections if has_separate_sums(layer) else int(layer.cell == "gru")
 
 
 def padded(size: int) -> int:
@@ -83,7 +86,7 @@ def scratch_size(layer: FrozenLayer, kernels: Kernels, groups: int) -> int:
     """Number of int16 of working memory that a step of ``layer`` needs; ``groups`` of ``table_groups``."""
     if kernels == "plain":
         return layer.hidden_size
-    sums = 4 if layer.cell == "gru" else len(layer.gates)
+    sums = joint_gates(layer) + 2 * separate_gates(layer)
     columns = (layer.input_size, layer.hidden_size)
     work = groups * TABLE_ENTRIES if kernels == "table" else sum(map(_lane_words, columns))
     return 2 * sums * padded(layer.hidden_size) + work
@@ -94,11 +97,21 @@ def _lane_words(columns: int) -> int:
     return -(-columns // LANE_GROUP) * LANE_GROUP + 2 * -(-columns // LANE_INPUTS)
 
 
-def order_weights(matrix: PackedMatrix, gates: int, kernels: Kernels, groups: int) -> NDArray[np.uint8 | np.uint32]:
-    """The weights of ``matrix`` in the order in which the kernels read them; ``groups`` of ``table_groups``."""
+def order_weights(
+    matrix: PackedMatrix, gates: int, kernels: Kernels, groups: int, *, first: int = 0
+) -> NDArray[np.uint8 | np.uint32]:
+    """The weights of ``matrix`` in the order in which the kernels read them.
+
+    Args:
+        matrix: rows gate by gate, or projection by projection.
+        gates: how many.
+        kernels: "table" or "lanes".
+        groups: of ``table_groups``.
+        first: the gate whose rows come first; those before it come last.
+    """
     units = matrix.rows // gates
     values = matrix.values.reshape(gates, units, matrix.columns).astype(np.int64)
-    values = np.pad(values, ((0, 0), (0, padded(units) - units), (0, 0)))
+    values = np.pad(np.roll(values, -first, axis=0), ((0, 0), (0, padded(units) - units), (0, 0)))
     if kernels == "lanes":
         return _lanes(values)
     return np.concatenate([_tables(values[:, :, at : at + 4 * groups]) for at in range(0, matrix.columns, 4 * groups)])

@@ -3,7 +3,7 @@
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
-from bitgate.export.c_fast import FAST_CELLS, Kernels
+from bitgate.export.c_fast import JOINT_CELLS, Kernels, has_separate_sums
 from bitgate.frozen import FrozenLayer, FrozenModel, PackedMatrix
 from bitgate.frozen.record import CELLS
 
@@ -16,7 +16,7 @@ SHARED_STEP_FUNCTIONS = {cell: f"bg_shared_{cell}_step" for cell in CELLS}
 SKIP_STEP = "bg_block_skip_step"
 """Function of a layer with a block skip, around that of its cell."""
 
-SUMS_STEP_FUNCTIONS = {cell: f"bg_{cell}_sums_step" for cell in FAST_CELLS}
+SUMS_STEP_FUNCTIONS = {cell: f"bg_{cell}_sums_step" for cell in JOINT_CELLS}
 """Function of each cell with fast kernels; its file is ``bg_<cell>_sums.c``."""
 
 COUPLED_STEPS: dict[tuple[int, ...], str] = {
@@ -29,9 +29,12 @@ _ALWAYS = ("bg_types.h", "bg_shift.h", "bg_rows.h", "bg_copy.h", "bg_model.h", "
 _ACTIVATION = ("bg_activation.h", "bg_activation.c", "bg_smooth.h", "bg_options.h")
 _LAYERS = (*_ACTIVATION, "bg_scale.h", "bg_units.h", "bg_cells.h")
 _OWN = ("bg_layer.h", "bg_layer.c")
-_SHARED = ("bg_shared.h", "bg_shared.c")
+_SHARED = ("bg_shared.h", "bg_shared.c", "bg_sums.h")
 _SUMS = (*_ACTIVATION, "bg_sums.h", "bg_sums.c", "bg_coupled_lstm_unit.h")
-_BLOCKS = {"table": ("bg_table.c", "bg_table_block.h", "bg_table_thumb.h"), "lanes": ("bg_lanes.c",)}
+_BLOCKS = {
+    "table": ("bg_table.c", "bg_table_block.h", "bg_table_riscv.h", "bg_table_thumb.h"),
+    "lanes": ("bg_lanes.c",),
+}
 _SKIP = ("bg_skip.h", "bg_skip.c")
 _READOUT = ("bg_readout.h", "bg_readout.c")
 
@@ -43,10 +46,26 @@ def source_folder() -> Traversable:
 
 def step_function(layer: FrozenLayer, kernels: Kernels) -> str:
     """Name of the function that computes a step of the cell of ``layer``."""
+    if is_shared_step(layer, kernels):
+        return SHARED_STEP_FUNCTIONS[layer.cell]
     if kernels == "plain":
-        return (SHARED_STEP_FUNCTIONS if layer.is_shared else STEP_FUNCTIONS)[layer.cell]
-    usual = COUPLED_STEPS.get(layer.gate_levels) if layer.cell == "coupled_lstm" else None
-    return usual or SUMS_STEP_FUNCTIONS[layer.cell]
+        return STEP_FUNCTIONS[layer.cell]
+    return COUPLED_STEPS[layer.gate_levels] if knows_gates(layer, kernels) else SUMS_STEP_FUNCTIONS[layer.cell]
+
+
+def is_shared_step(layer: FrozenLayer, kernels: Kernels) -> bool:
+    """Whether the step is that of shared projections, which scales sums by gate and unit."""
+    return layer.is_shared if kernels == "plain" else has_separate_sums(layer)
+
+
+def knows_gates(layer: FrozenLayer, kernels: Kernels) -> bool:
+    """Whether the step of ``layer`` is made for the levels of its gates, and has its biases unit by unit."""
+    return (
+        kernels != "plain"
+        and layer.cell == "coupled_lstm"
+        and layer.gate_levels in COUPLED_STEPS
+        and not has_separate_sums(layer)
+    )
 
 
 def row_function(matrix: PackedMatrix) -> str:
@@ -71,7 +90,8 @@ def kernel_files(frozen: FrozenModel, kernels: Kernels = "plain") -> list[str]:
             names |= {*_LAYERS, *shared, f"{step_function(layer, kernels).removesuffix('_step')}.c"}
             matrices += [layer.w_ih, layer.w_hh]
         else:
-            names |= {*_SUMS, *_BLOCKS[kernels], f"{step_function(layer, kernels).removesuffix('_step')}.c"}
+            steps = (*_LAYERS, *_SHARED) if is_shared_step(layer, kernels) else _SUMS
+            names |= {*steps, *_BLOCKS[kernels], f"{step_function(layer, kernels).removesuffix('_step')}.c"}
     if any(layer.skip is not None for layer in frozen.flat_layers):
         names |= set(_SKIP)
     if frozen.readout is not None:

@@ -26,7 +26,7 @@ def layout_files(frozen: FrozenModel, name: str, sources: Sequence[str]) -> dict
 
 def _makefile(sources: Sequence[str]) -> str:
     return f"""CC ?= cc
-CFLAGS ?= -O2
+CFLAGS ?= -Os
 STRICT = -std=c99 {" ".join(WARNINGS)} -Werror
 
 SOURCES = main.c {" ".join(f"src/{source}" for source in sources)}
@@ -61,7 +61,7 @@ target_compile_features({target} PUBLIC c_std_99)
 
 if(CMAKE_SOURCE_DIR STREQUAL CMAKE_CURRENT_SOURCE_DIR)
     if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
-        set(CMAKE_BUILD_TYPE Release)
+        set(CMAKE_BUILD_TYPE MinSizeRel)
     endif()
     add_executable({target}_program main.c)
     set_target_properties({target}_program PROPERTIES OUTPUT_NAME program)

@@ -5,7 +5,15 @@ much as any other, and so does a product with a step gate: the kernels do not br
 by hand for some cores, its version in C is counted.
 """
 
-from bitgate.export.c_fast import LANE_GROUP, LANE_INPUTS, Kernels, check_kernels, padded, table_groups
+from bitgate.export.c_fast import (
+    LANE_GROUP,
+    LANE_INPUTS,
+    Kernels,
+    check_kernels,
+    has_separate_sums,
+    padded,
+    table_groups,
+)
 from bitgate.export.c_kernels import row_function
 from bitgate.frozen import FrozenLayer, FrozenModel, PackedMatrix
 from bitgate.frozen.operations import SCALED_ROW, Operations, gates_and_state
@@ -23,6 +31,9 @@ _TABLE_FILL = Operations(additions=23 + 45, multiplications=1)
 
 # A pair of sums is scaled and joined with another: two products, the sum of both and an offset.
 _RESCALED_ROW = Operations(additions=2, multiplications=2)
+
+# Of a GRU's n the step scales both sums.
+_SEPARATE_UNIT = Operations(additions=2, multiplications=2)
 
 # Fast kernels join (1 - i) c + i g to c + i (2 s - 1 - c), s the candidate's sigmoid.
 _JOINED_UNIT = Operations(additions=-1, multiplications=-1)
@@ -43,7 +54,11 @@ def kernel_operations(frozen: FrozenModel, kernels: Kernels = "plain") -> Operat
             total += _plain(layer)
             continue
         total += _table(layer, table_groups(frozen)) if kernels == "table" else _lanes(layer)
-        if layer.cell == "coupled_lstm":
+        if has_separate_sums(layer):
+            total += SCALED_ROW * layer.bias.size
+        elif layer.cell == "gru":
+            total += _SEPARATE_UNIT * layer.hidden_size
+        elif layer.cell == "coupled_lstm":
             total += _JOINED_UNIT * layer.hidden_size
     return total
 
@@ -54,7 +69,7 @@ def _plain(layer: FrozenLayer) -> Operations:
 
 
 def _padded_rows(layer: FrozenLayer) -> int:
-    return padded(layer.hidden_size) * len(layer.gates)
+    return padded(layer.hidden_size) * layer.n_projections
 
 
 def _passes(matrix: PackedMatrix, inputs: int) -> int:
@@ -67,10 +82,9 @@ def _table(layer: FrozenLayer, groups_at_a_time: int) -> Operations:
     for matrix in (layer.w_ih, layer.w_hh):
         groups = _passes(matrix, 4)
         total += _TABLE_FILL * groups + Operations(additions=1, lookups=1) * (rows * groups)
-    narrower = min((layer.w_ih, layer.w_hh), key=lambda matrix: matrix.columns)
-    total += _RESCALED_ROW * (rows * _passes(narrower, 4 * groups_at_a_time))
-    if layer.cell == "gru":  # both sums of n are scaled apart
-        total += _RESCALED_ROW * padded(layer.hidden_size)
+    if not has_separate_sums(layer):
+        narrower = min((layer.w_ih, layer.w_hh), key=lambda matrix: matrix.columns)
+        total += _RESCALED_ROW * (rows * _passes(narrower, 4 * groups_at_a_time))
     return total
 
 

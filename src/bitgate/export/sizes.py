@@ -50,7 +50,7 @@ class Sizes:
 
 
 def measure_sizes(
-    frozen: FrozenModel, target: str = "host", *, kernels: Kernels = "plain", optimize: str = "O2"
+    frozen: FrozenModel, target: str = "host", *, kernels: Kernels = "plain", optimize: str = "Os"
 ) -> Sizes:
     """Exports and compiles ``frozen`` in a temporary folder and measures the result.
 

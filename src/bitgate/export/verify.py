@@ -61,7 +61,7 @@ def verify(
     target: str = "host",
     *,
     kernels: Kernels = "plain",
-    optimize: str = "O2",
+    optimize: str = "Os",
     defines: Sequence[str] = (),
     directory: str | Path | None = None,
 ) -> Verification:

@@ -8,7 +8,7 @@ from bitgate.frozen.operations import Operations, needed_operations, needed_sums
 if TYPE_CHECKING:
     from bitgate.frozen.model import FrozenModel
 
-SIGMOID_TABLE_BYTES = 2 * 193
+SIGMOID_TABLE_BYTES = 2 * 180
 
 
 @dataclass(frozen=True)

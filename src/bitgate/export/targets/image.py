@@ -47,7 +47,7 @@ def build_image(
     *,
     name: str = "model",
     kernels: Kernels = "plain",
-    optimize: str = "O2",
+    optimize: str = "Os",
     defines: Sequence[str] = (),
 ) -> Image:
     """Compiles and links the export in ``folder``; bg_quantize and the example are part of the host's image only.
@@ -58,7 +58,7 @@ def build_image(
         target: what to build for.
         name: prefix given to ``c99``.
         kernels: those given to ``c99``.
-        optimize: optimization of the compiler, such as ``O2``.
+        optimize: optimization of the compiler, such as ``Os``.
         defines: macros for the compiler, such as ``BG_ASSEMBLY=0``.
 
     Raises:

@@ -267,8 +267,9 @@ static int make_tables(bg_simd_model *model) {
         return -1;
     }
     for (int k = 0; k < ENTRIES; ++k) {
-        uint32_t value = bg_sigmoid_table[k] - BG_ONE / 2u;
-        uint32_t step = (uint32_t)(bg_sigmoid_table[k + 1] - bg_sigmoid_table[k]);
+        int at = k < BG_SMOOTH_END >> 11 ? k : BG_SMOOTH_END >> 11; /* from there on the table is constant */
+        uint32_t value = bg_sigmoid_table[at] - BG_ONE / 2u;
+        uint32_t step = (uint32_t)(bg_sigmoid_table[at + 1] - bg_sigmoid_table[at]);
         model->table[k] = (int32_t)(value << 16 | step);
         model->byte_table[k] = (uint8_t)value;
         model->byte_table[ENTRIES + k] = (uint8_t)(value >> 8);
