@@ -3,6 +3,7 @@
 import csv
 import json
 
+import lightning
 import numpy as np
 import pytest
 import torch
@@ -204,6 +205,18 @@ def test_training_stops_when_patience_ends(data):
     config = tiny_config(data, weights="continuous", epochs=20, patience=3, learning_rate=1e-12)
     fit(config, progress=False)
     assert column(run_of(config), "epoch") == [0, 1, 2, 3]
+
+
+def test_callbacks_of_the_caller_are_called_in_every_epoch(data):
+    class Count(lightning.Callback):
+        epochs = 0
+
+        def on_train_epoch_start(self, trainer, pl_module):
+            self.epochs += 1
+
+    count = Count()
+    fit(tiny_config(data, weights="continuous", epochs=2), progress=False, callbacks=[count])
+    assert count.epochs == 2
 
 
 def test_without_patience_training_never_stops_early(data):

@@ -4,6 +4,7 @@ import json
 import logging
 import shutil
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,14 @@ Monitors = dict[Best, tuple[str, str]]
 """By kind of best epoch: the metric that chooses it, and whether max or min of it."""
 
 
-def fit(config: FitConfig, *, resume: bool = False, overwrite: bool = False, progress: bool = True) -> dict[str, Any]:
+def fit(
+    config: FitConfig,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: bool = True,
+    callbacks: Sequence[Callback] = (),
+) -> dict[str, Any]:
     """Trains, its teachers first, then tests at the epochs that validation chose.
 
     Args:
@@ -40,6 +48,7 @@ def fit(config: FitConfig, *, resume: bool = False, overwrite: bool = False, pro
             uninterrupted run, bit for bit on a CPU.
         overwrite: start again although the folder exists.
         progress: whether to show a progress bar on stderr.
+        callbacks: more of Lightning's, behind our own; the teachers' trainings do not have them.
 
     Returns:
         The contents of result.json: test metrics, epochs, seconds, bits.
@@ -66,11 +75,11 @@ def fit(config: FitConfig, *, resume: bool = False, overwrite: bool = False, pro
     try:
         if isinstance(dataset, Corpus):
             assert isinstance(model, LanguageModel)
-            trained = train_language(config, run, model, dataset, resume=resume, progress=progress)
+            trained = train_language(config, run, model, dataset, resume=resume, progress=progress, callbacks=callbacks)
             result = _test_language(config, run, model, dataset)
         else:
             assert not isinstance(model, LanguageModel)
-            trained = train(config, run, model, dataset, resume=resume, progress=progress)
+            trained = train(config, run, model, dataset, resume=resume, progress=progress, callbacks=callbacks)
             result = _test(config, run, model, dataset)
     finally:
         torch.set_num_threads(threads)
@@ -142,6 +151,7 @@ def train(
     *,
     resume: bool = False,
     progress: bool = True,
+    callbacks: Sequence[Callback] = (),
 ) -> dict[str, float]:
     """Runs the training loop; ``model`` ends with the last epoch's weights.
 
@@ -155,7 +165,7 @@ def train(
     )
     kinds: list[Best] = ["map", "sample"] if config.is_random else ["map"]
     best: Monitors = {kind: (f"val_{kind}", "max") for kind in kinds}
-    return _optimize(config, run, module, data, best, resume=resume, progress=progress)
+    return _optimize(config, run, module, data, best, resume=resume, progress=progress, callbacks=callbacks)
 
 
 def train_language(
@@ -166,12 +176,13 @@ def train_language(
     *,
     resume: bool = False,
     progress: bool = True,
+    callbacks: Sequence[Callback] = (),
 ) -> dict[str, float]:
     """As ``train``, for a language model."""
     module = LanguageTraining(model, config)
     data = StreamData(corpus, config.batch_size, config.bptt_steps)
     best: Monitors = {"map": ("val_perplexity", "min")}
-    return _optimize(config, run, module, data, best, resume=resume, progress=progress)
+    return _optimize(config, run, module, data, best, resume=resume, progress=progress, callbacks=callbacks)
 
 
 def _optimize(
@@ -183,14 +194,15 @@ def _optimize(
     *,
     resume: bool,
     progress: bool,
+    callbacks: Sequence[Callback],
 ) -> dict[str, float]:
     """Runs the Trainer; early stopping looks at the last of the monitored metrics."""
-    callbacks: list[Callback] = [EpochProgress(config.run_name)] if progress else []
+    own: list[Callback] = [EpochProgress(config.run_name)] if progress else []
     if config.patience:
         monitor, mode = list(best.values())[-1]
-        callbacks.append(Patience(monitor=monitor, mode=mode, patience=config.patience))
+        own.append(Patience(monitor=monitor, mode=mode, patience=config.patience))
     stopwatch = Stopwatch()
-    callbacks += [stopwatch, MetricsFile(run.metrics_file), *_checkpoints(run, best)]
+    own += [stopwatch, MetricsFile(run.metrics_file), *_checkpoints(run, best)]
     last = run.checkpoint("last")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     with warnings.catch_warnings():
@@ -209,7 +221,7 @@ def _optimize(
             use_distributed_sampler=False,  # the batches are shared out by their own sampler
             logger=TensorBoardLogger(run.path, name="", version=run.tensorboard.name),
             plugins=[AtomicCheckpoints()],
-            callbacks=callbacks,
+            callbacks=[*own, *callbacks],
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
