@@ -43,18 +43,13 @@ def random_model(rng: np.random.Generator, number: int) -> FrozenModel:
         "range_bits": int(rng.integers(0, 5)),
         "short_biases": bool(rng.integers(2)),
     }
-    if number % 16 == 2:  # a fast coupled LSTM
-        options |= usual_gates(rng)
+    if number % 16 == 2:  # a fast coupled LSTM: what the steps take that know their gates
+        options |= {"product_bits": 32, "gate_levels": [[0, 0, 0], [0, 2, 2]][number // 16 % 2], "per_row": False}
+        options["short_biases"] = rng.integers(3) > 0  # one in three has biases that they do not take
         sharing = "none"
     return random_frozen_model(
         rng, cell=cell, hidden_sizes=sizes, levels=levels, sharing=sharing, block_size=block_size, **options
     )
-
-
-def usual_gates(rng: np.random.Generator) -> dict[str, Any]:
-    """What the steps take that know their gates; one in three has biases that they do not take."""
-    gate_levels = [[0, 0, 0], [0, 2, 2]][rng.integers(2)]
-    return {"product_bits": 32, "gate_levels": gate_levels, "per_row": False, "short_biases": rng.integers(3) > 0}
 
 
 def write_variant(model: FrozenModel, number: int, kernels: str, out: Path) -> str | None:
