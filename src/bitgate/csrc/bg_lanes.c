@@ -51,10 +51,23 @@ BG_NAKED static void bg_lanes_gate(BG_ARGUMENT bg_lane_side *side, BG_ARGUMENT c
 /* Bits 0-1 and 14-15 of both halves: the first row's weight plus one, and the second row's weight. */
 #define BG_LANES 0xc003c003u
 
-/* sum + low half * x[0] + high half * x[1], halves taken as int16. */
-static inline int32_t bg_multiply_lanes(uint32_t lanes, const int16_t *x, int32_t sum) {
-    int32_t low = (int32_t)(int16_t)(lanes & 0xffffu) * x[0];
-    return sum + low + (int32_t)(int16_t)(lanes >> 16) * x[1];
+/* Two inputs, the first in the low half; x is aligned to 4 bytes. */
+#if defined(__GNUC__) && defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+typedef uint32_t __attribute__((may_alias)) bg_two_inputs;
+
+static inline uint32_t bg_load_inputs(const int16_t *x) {
+    return *(const bg_two_inputs *)(const void *)x;
+}
+#else
+static inline uint32_t bg_load_inputs(const int16_t *x) {
+    return (uint16_t)x[0] | (uint32_t)(uint16_t)x[1] << 16;
+}
+#endif
+
+/* sum + low half * low half + high half * high half, halves taken as int16. */
+static inline int32_t bg_multiply_lanes(uint32_t a, uint32_t b, int32_t sum) {
+    int32_t low = (int32_t)(int16_t)(a & 0xffffu) * (int16_t)(b & 0xffffu);
+    return sum + low + (int32_t)(int16_t)(a >> 16) * (int16_t)(b >> 16);
 }
 
 /* Four rows times eights * 8 inputs; x moves on; returns the words that follow. */
@@ -64,8 +77,9 @@ static const uint32_t *bg_lanes_rows(const uint32_t *words, const int16_t **x, i
         uint32_t word0 = words[0];
         uint32_t word1 = words[1];
         for (int k = 0; k < 8; k += 2) {
-            *sum0 = bg_multiply_lanes(BG_LANES & word0, *x + k, *sum0);
-            *sum1 = bg_multiply_lanes(BG_LANES & word1, *x + k, *sum1);
+            uint32_t inputs = bg_load_inputs(*x + k);
+            *sum0 = bg_multiply_lanes(BG_LANES & word0, inputs, *sum0);
+            *sum1 = bg_multiply_lanes(BG_LANES & word1, inputs, *sum1);
             word0 = word0 >> 4 | word0 << 28;
             word1 = word1 >> 4 | word1 << 28;
         }
