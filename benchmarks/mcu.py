@@ -93,7 +93,7 @@ def random_layer(
         mult_ih=rng.integers(500, 1000, len(names)).astype(np.int32),
         mult_hh=rng.integers(500, 1000, len(names)).astype(np.int32),
         shift=np.full(len(names), 3 if largest == 1 else 9, dtype=np.int32),
-        bias=rng.integers(-(1 << 14), 1 << 14, rows).astype(np.int32),
+        bias=8 * rng.integers(-(1 << 11), 1 << 11, rows).astype(np.int32),  # Q12, as freezing makes them
         bias_hn=None,
         product_bits=32,
     )

@@ -7,6 +7,7 @@ import argparse
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tests.frozen.make import BINARY, CELL_GATES, EIGHT_BITS, FOUR, SHARINGS, SIXTEEN, TERNARY, random_frozen_model
@@ -32,20 +33,22 @@ def random_model(rng: np.random.Generator, number: int) -> FrozenModel:
     sharing = "none" if rng.integers(2) else str(rng.choice(list(SHARINGS)))
     block_size = int(rng.choice([1, 2, 3, 16, 32767])) if cell in SKIP_CELLS and rng.integers(2) else None
     sizes = [int(rng.choice(SIZES)) for _ in range(rng.integers(1, 3))] if has_layers else []
+    options: dict[str, Any] = {
+        "input_size": int(rng.choice(SIZES)),
+        "classes": None if has_layers and rng.integers(4) == 0 else int(rng.integers(1, 7)),
+        "state_bits": 8 if is_fast else int(rng.integers(8, 17)),
+        "product_bits": int(rng.choice([32, 32, 64])),
+        "gate_levels": [int(rng.choice(GATE_LEVELS)) for _ in range(CELL_GATES[cell])],
+        "per_row": bool(rng.integers(2)),
+        "range_bits": int(rng.integers(0, 5)),
+        "short_biases": bool(rng.integers(2)),
+    }
+    if number % 16 == 2:  # a fast coupled LSTM: what the steps take that know their gates
+        options |= {"product_bits": 32, "gate_levels": [[0, 0, 0], [0, 2, 2]][number // 16 % 2], "per_row": False}
+        options["short_biases"] = rng.integers(3) > 0  # one in three has biases that they do not take
+        sharing = "none"
     return random_frozen_model(
-        rng,
-        cell=cell,
-        input_size=int(rng.choice(SIZES)),
-        hidden_sizes=sizes,
-        classes=None if has_layers and rng.integers(4) == 0 else int(rng.integers(1, 7)),
-        state_bits=8 if is_fast else int(rng.integers(8, 17)),
-        product_bits=int(rng.choice([32, 32, 64])),
-        levels=levels,
-        gate_levels=[int(rng.choice(GATE_LEVELS)) for _ in range(CELL_GATES[cell])],
-        per_row=bool(rng.integers(2)),
-        sharing=sharing,
-        block_size=block_size,
-        range_bits=int(rng.integers(0, 5)),
+        rng, cell=cell, hidden_sizes=sizes, levels=levels, sharing=sharing, block_size=block_size, **options
     )
 
 

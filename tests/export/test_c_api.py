@@ -95,7 +95,7 @@ def _call_graph(folder: Path) -> dict[str, set[str]]:
         if "__indirect_call" in called:
             called.remove("__indirect_call")
             # Three types of pointers: a model calls steps, steps call sums, all others call rows.
-            sums = {"bg_table_sums", "bg_lanes_sums"}
+            sums = {"bg_table_sums", "bg_lanes_sums", "bg_lanes_joint_sums"}
             rows = {"bg_row_binary", "bg_row_ternary", "bg_row_levels"}
             called |= steps if caller == "bg_model_step" else sums if caller in steps else rows
     return graph

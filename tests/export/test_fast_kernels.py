@@ -14,13 +14,14 @@ from bitgate.export.c_fast import (
     LANE_INPUTS,
     MAX_STATE_BITS,
     TABLE_ENTRIES,
+    Kernels,
     joint_gates,
     order_weights,
     separate_gates,
     table_groups,
 )
 from bitgate.export.c_header import state_sizes
-from bitgate.export.c_kernels import source_folder
+from bitgate.export.c_kernels import source_folder, step_function
 from bitgate.export.difference import find_difference, reference
 from bitgate.export.targets import execute
 from bitgate.export.verify import verify
@@ -55,7 +56,8 @@ def model_of(
     return rng, random_frozen_model(
         rng, cell=cell, state_bits=bits, gate_levels=GATES[gates][: CELL_GATES[cell]], input_size=input_size,
         hidden_sizes=hidden_sizes, classes=None if case % 5 == 4 else 3,
-        block_size=2 if case % 3 == 0 and cell in SKIP_CELLS else None, range_bits=case % 4, **FORMS[form],
+        block_size=2 if case % 3 == 0 and cell in SKIP_CELLS else None, range_bits=case % 4, short_biases=True,
+        **FORMS[form],
     )  # fmt: skip
 
 
@@ -117,6 +119,54 @@ def test_c_alone_equals_interpreter(tmp_path: Path, kernels: str, bits: int, cel
         flags = ["-O2", "-DBG_ASSEMBLY=0", f"-DBG_SMALL={case % 2}"]
         binary = build_fast(model, tmp_path / f"{case}", kernels, flags)
         assert_program_equals(model, binary, rng)
+
+
+def with_biases(model: FrozenModel, bias: int, unit: int) -> FrozenModel:
+    """One bias of the first layer set, in the middle of its rows; in units of Q12 (8) or Q15 (1)."""
+    layer = model.flat_layers[0]
+    biases = layer.bias.copy()
+    biases[len(biases) // 2] = bias * unit
+    return replace(model, layers=((replace(layer, bias=biases),), *model.layers[1:]))
+
+
+@pytest.mark.parametrize(("gates", "step"), [("smooth", "smooth_step"), ("binary", "binary_step")])
+@pytest.mark.parametrize(("kernels", "bits"), [("table", 13), ("lanes", 8)])
+@pytest.mark.parametrize(
+    ("bias", "unit", "is_short"),
+    [(-(1 << 15), 8, True), ((1 << 15) - 1, 8, True), (-(1 << 15) - 1, 8, False), (1 << 15, 8, False), (9, 1, False)],
+)
+def test_biases_that_are_no_16_bits_take_the_general_step(
+    tmp_path: Path, kernels: Kernels, bits: int, gates: str, step: str, bias: int, unit: int, is_short: bool
+) -> None:
+    """As those of files from before biases were rounded; at the limits of int16, and beyond."""
+    rng, model = model_of(1, "coupled_lstm", bits, gates)
+    model = with_biases(model, bias, unit)
+    first, second = model.flat_layers
+    assert (first.has_short_biases, second.has_short_biases) == (is_short, True)
+    assert step_function(second, kernels) == f"bg_coupled_lstm_{step}"
+    assert step_function(first, kernels) == f"bg_coupled_lstm_{step if is_short else 'sums_step'}"
+    binary = build_fast(model, tmp_path, kernels, SANITIZE)
+    assert_program_equals(model, binary, rng, lengths=(1, 5, 3))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", target_parameters("unicorn"))
+@pytest.mark.parametrize("bias", [-(1 << 15), (1 << 15) - 1, 1 << 15])
+@pytest.mark.parametrize("gates", ["smooth", "binary"])
+def test_biases_at_their_limits_on_targets(target: str, bias: int, gates: str) -> None:
+    for kernels, bits in (("table", 13), ("lanes", 8)):
+        rng, model = model_of(1, "coupled_lstm", bits, gates)
+        model = with_biases(model, bias, 8)
+        assert verify(model, random_lengths(rng, model), target, kernels=kernels, optimize="Os").difference is None
+
+
+def test_short_biases_are_half_as_large(tmp_path: Path) -> None:
+    _, model = model_of(1, "coupled_lstm", 8, "smooth")
+    export.c99(with_biases(model, 9, 1), tmp_path, kernels="lanes")
+    text = (tmp_path / "src" / "model.c").read_text()
+    sizes = [3 * layer.hidden_size for layer in model.flat_layers]
+    assert f"static const int32_t layer0_bias[{sizes[0]}]" in text
+    assert f"static const int16_t layer1_bias[{sizes[1]}]" in text
 
 
 def test_tables_grow_where_there_is_memory() -> None:

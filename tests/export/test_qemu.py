@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from bitgate import export
-from bitgate.export.c_fast import order_weights, table_groups
-from bitgate.export.c_kernels import all_kernel_files, source_folder
+from bitgate.export.c_fast import Kernels, order_weights, table_groups
+from bitgate.export.c_kernels import all_kernel_files, knows_gates, source_folder
 from bitgate.frozen.record import SKIP_CELLS
 from tests.export.build import ALL_FLAGS, assert_program_equals
 from tests.export.qemu import BOARDS, build_program
@@ -55,6 +55,22 @@ def test_every_integer_is_the_interpreters(tmp_path: Path, board: str, case: int
     export.c99(model, tmp_path, kernels=kernels)
     program = build_program(tmp_path, BOARDS[board], ["O2", "Os"][case % 2])
     assert_program_equals(model, program, rng, lengths=(1, 9, 4))
+
+
+@boards
+@pytest.mark.parametrize(("kernels", "bits"), [("table", 13), ("lanes", 8)])
+@pytest.mark.parametrize("gate_levels", [[0, 0, 0], [0, 2, 2]], ids=["smooth", "binary"])
+def test_steps_that_know_their_gates(
+    tmp_path: Path, board: str, kernels: Kernels, bits: int, gate_levels: list[int]
+) -> None:
+    rng = np.random.default_rng(0)
+    model = random_frozen_model(
+        rng, cell="coupled_lstm", state_bits=bits, gate_levels=gate_levels, input_size=70, hidden_sizes=(9, 6),
+        short_biases=True,
+    )  # fmt: skip
+    assert all(knows_gates(layer, kernels) for layer in model.flat_layers)
+    export.c99(model, tmp_path, kernels=kernels)
+    assert_program_equals(model, build_program(tmp_path, BOARDS[board], "Os"), rng, lengths=(1, 9, 4))
 
 
 @boards

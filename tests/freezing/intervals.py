@@ -2,7 +2,7 @@
 
 Every quantity is an interval that holds both the float network's value and the integer program's. It starts as a
 point and is widened by exactly the roundings of docs/arithmetic.md: the input code (half a step), the multiplier (half
-a unit times the accumulator), the shift (half of Q15), the bias (half of Q15), the sigmoid table and its
+a unit times the accumulator), the shift (half of Q15), the bias (half of Q15, or of Q12), the sigmoid table and its
 interpolation, the cell and the hidden code. A staircase gate turns into the values of both ends, so a pre-activation
 near a threshold widens the interval by a whole step instead of breaking the bound. All but the table shrink with
 ``state_bits``; so do the intervals.
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from bitgate.frozen import FrozenLayer, FrozenModel
 from bitgate.frozen.bounds import code_limit
+from bitgate.frozen.record import BIAS_UNIT
 from bitgate.gates import level_thresholds
 
 Q15 = 2.0**-15
@@ -131,12 +132,18 @@ def run_layer(layer: FrozenLayer, real: FloatLayer, x: Interval, step: float, bi
     return Interval(*(np.stack([getattr(outputs[t], end) for t in steps], axis=1) for end in ("low", "high")))
 
 
+def bias_unit(layer: FrozenLayer) -> float:
+    """What biases are rounded to: Q12 where freezing could, and where they tell."""
+    return BIAS_UNIT * Q15 if layer.has_short_biases and layer.bias.any() else Q15
+
+
 def cell(layer: FrozenLayer, real: FloatLayer, p_x: Interval, p_h: Interval, c: Interval) -> tuple[Interval, Interval]:
     """Hidden state before it is rounded to a code, and cell state."""
     bias = Interval(real.bias, real.bias)
     size = layer.hidden_size
     levels = dict(zip(layer.gates, layer.gate_levels, strict=True))
-    u = (p_x + p_h + bias).wider(Q15)  # half a unit each for the shift and the bias
+    rounding = 0.5 * Q15 + 0.5 * bias_unit(layer)  # of the shift and of the bias
+    u = (p_x + p_h + bias).wider(rounding)
     parts = {
         name: Interval(u.low[:, k * size : (k + 1) * size], u.high[:, k * size : (k + 1) * size])
         for k, name in enumerate(layer.gates)
@@ -145,8 +152,8 @@ def cell(layer: FrozenLayer, real: FloatLayer, p_x: Interval, p_h: Interval, c: 
         r, z = (gate(parts[name], levels[name]) for name in "rz")
         hidden = slice(2 * size, 3 * size)
         b_x, b_h = real.bias[hidden], real.bias_hn
-        n_x = (Interval(p_x.low[:, hidden], p_x.high[:, hidden]) + Interval(b_x, b_x)).wider(Q15)
-        n_h = (Interval(p_h.low[:, hidden], p_h.high[:, hidden]) + Interval(b_h, b_h)).wider(Q15)
+        n_x = (Interval(p_x.low[:, hidden], p_x.high[:, hidden]) + Interval(b_x, b_x)).wider(rounding)
+        n_h = (Interval(p_h.low[:, hidden], p_h.high[:, hidden]) + Interval(b_h, b_h)).wider(rounding)
         n = tanh_gate((n_x + r * n_h).wider(0.5 * Q15), levels["n"])
         c = convex(z, n, c).wider(0.5 * Q15).saturated(1 - Q15)
         return c, c

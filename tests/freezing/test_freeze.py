@@ -306,6 +306,39 @@ def test_biases_that_act_as_a_sum_are_summed():
     np.testing.assert_array_equal(layer.bias[6:], np.round(candidate * 32768))
 
 
+@pytest.mark.parametrize(
+    ("bits", "largest", "unit"),
+    [
+        (16, 7.9, 1),
+        (13, 7.9, 8),
+        (8, 7.9, 8),
+        (13, 8 - 2**-12, 8),  # 32767 in Q12
+        (13, -8.0, 8),
+        (13, 8 - 2**-13, 1),  # rounds to 32768, which no int16 holds: then none of the layer is rounded
+        (8, -8 - 2**-12, 1),
+    ],
+)
+def test_biases_of_coupled_layers_with_few_bits_are_whole_units_of_q12_where_they_fit(bits, largest, unit):
+    torch.manual_seed(0)
+    module = LSTM(2, 3, coupled=True)
+    with torch.no_grad():
+        module.bias_l0.uniform_(-1.0, 1.0)
+        module.bias_l0[1] = largest
+    total = module.bias_l0.detach().double().numpy() * np.repeat([1.0, 2.0, 1.0], 3) * 32768
+    layer = freeze(module, state_bits=bits).flat_layers[0]
+    np.testing.assert_array_equal(layer.bias, np.round(total / unit) * unit)
+    assert (np.gcd.reduce(layer.bias) % 8 == 0) == (unit == 8)
+    assert layer.has_short_biases == (unit == 8)
+
+
+@pytest.mark.parametrize("module", [LSTM(2, 3), GRU(2, 3)], ids=["lstm", "gru"])
+def test_biases_of_other_cells_are_those_of_any_bits(module):
+    few, many = (freeze(module, state_bits=bits).flat_layers[0] for bits in (8, 16))
+    np.testing.assert_array_equal(few.bias, many.bias)
+    if few.bias_hn is not None:
+        np.testing.assert_array_equal(few.bias_hn, many.bias_hn)
+
+
 def test_directions_and_layers_keep_their_places():
     torch.manual_seed(0)
     module = LSTM(2, 3, num_layers=2, bidirectional=True, weights="ternary")

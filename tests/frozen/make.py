@@ -6,6 +6,7 @@ import numpy as np
 
 from bitgate.frozen import BlockSkip, FrozenLayer, FrozenModel, InputMap, PackedMatrix, Readout
 from bitgate.frozen.bounds import code_limit
+from bitgate.frozen.record import BIAS_UNIT
 
 CELL_GATES = {"lstm": 4, "coupled_lstm": 3, "gru": 3, "gated_rnn": 2}
 PSUG2 = {"lstm": (0, 0, 1, 0), "coupled_lstm": (0, 1, 0), "gru": (0, 0, 1), "gated_rnn": (0, 1)}
@@ -47,7 +48,9 @@ def random_layer(
     reverse: bool = False,
     sharing: str = "none",
     skip: BlockSkip | None = None,
+    short_biases: bool = False,
 ) -> FrozenLayer:
+    """``short_biases``: in whole units of Q12, as freezing makes them where states are of few bits."""
     gates = CELL_GATES[cell]
     rows = gates * hidden_size
     projections = SHARINGS[sharing][cell]
@@ -57,6 +60,7 @@ def random_layer(
     limit = code_limit(state_bits)
     total_bits = 31 if product_bits == 32 else 46
     count = rows if per_row else gates
+    unit = BIAS_UNIT if short_biases else 1
     return FrozenLayer(
         cell=cell,
         gate_levels=tuple(gate_levels) if gate_levels is not None else (0,) * gates,
@@ -65,7 +69,7 @@ def random_layer(
         mult_ih=_multipliers(rng, int(w_ih.row_sums.max()) * limit, total_bits, count),
         mult_hh=_multipliers(rng, int(w_hh.row_sums.max()) * limit, total_bits, count),
         shift=rng.integers(total_bits - PREACT_BITS - 1, total_bits - PREACT_BITS + 2, gates).astype(np.int32),
-        bias=rng.integers(-(1 << 16), 1 << 16, rows).astype(np.int32),
+        bias=rng.integers(-(1 << 16), 1 << 16, rows).astype(np.int32) // unit * unit,
         bias_hn=rng.integers(-(1 << 16), 1 << 16, hidden_size).astype(np.int32) if cell == "gru" else None,
         product_bits=product_bits,
         reverse=reverse,
@@ -111,6 +115,7 @@ def random_frozen_model(
     sharing: str = "none",
     block_size: int | None = None,
     range_bits: int = 1,
+    short_biases: bool = False,
 ) -> FrozenModel:
     """A random model; the arguments name every choice of docs/arithmetic.md. ``block_size``: that of its skips."""
     layers, size = [], input_size
@@ -120,6 +125,7 @@ def random_frozen_model(
                 random_layer(
                     rng, size, hidden, cell=cell, state_bits=state_bits, product_bits=product_bits, levels=levels,
                     gate_levels=gate_levels, per_row=per_row, reverse=reverse, sharing=sharing,
+                    short_biases=short_biases,
                     skip=None if block_size is None else random_skip(rng, hidden, block_size, range_bits),
                 )
                 for reverse in ([False, True] if bidirectional else [False])

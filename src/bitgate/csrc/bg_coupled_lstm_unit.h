@@ -29,25 +29,30 @@ static BG_INLINE void bg_unit(int32_t i, int32_t candidate, int32_t o, int shift
     *h = (int16_t)(o == 0 ? 0 : bg_round_shift32(o * bg_smooth_odd(2 * value), shift));
 }
 
+/** Pre-activation in Q15 from a sum and its bias, Q12. */
+static BG_INLINE int32_t bg_biased(int32_t sum, int shift, int16_t bias) {
+    return bg_floor_shift32(sum, shift) + bias * (int32_t)8;
+}
+
 /** Value of a gate with two levels or without: is_step is a constant where this is inlined. */
 static BG_INLINE int32_t bg_plain_gate(int32_t u, int is_step) {
     return is_step ? (u >= 0 ? BG_ONE : 0) : bg_smooth_here(u);
 }
 
 /**
- * All units, from sums to states, without storing gates: i is smooth, g and o are steps or smooth. Biases lie unit by unit,
- * i g o each; layer->gates is not read.
+ * All units, from sums to states, without storing gates: i is smooth, g and o are steps or smooth. Biases are
+ * layer->bias.q12; layer->gates is not read.
  */
 static BG_INLINE void bg_units(const bg_layer *layer, const int32_t *sums, int shift, int16_t *c, int16_t *h,
                                int is_step) {
     int32_t size = layer->w_hh.columns;
     int32_t stride = bg_padded(size);
-    const int32_t *bias = layer->bias;
+    const int16_t *bias = layer->bias.q12;
     int shift_i = layer->shift[0], shift_g = layer->shift[1], shift_o = layer->shift[2];
     for (const int32_t *end = sums + size; sums < end; ++sums) {
-        int32_t i = bg_smooth_here(bg_floor_shift32(sums[0], shift_i) + bias[0]);
-        int32_t g = bg_plain_gate(bg_floor_shift32(sums[stride], shift_g) + bias[1], is_step);
-        int32_t o = bg_plain_gate(bg_floor_shift32(sums[2 * stride], shift_o) + bias[2], is_step);
+        int32_t i = bg_smooth_here(bg_biased(sums[0], shift_i, bias[0]));
+        int32_t g = bg_plain_gate(bg_biased(sums[stride], shift_g, bias[1]), is_step);
+        int32_t o = bg_plain_gate(bg_biased(sums[2 * stride], shift_o, bias[2]), is_step);
         bg_unit(i, g, o, shift, c, h);
         bias += 3;
         ++c;

@@ -15,7 +15,7 @@ void bg_gru_sums_step(const bg_layer *layer, uint8_t state_bits, const int16_t *
     for (int32_t j = 0; j < size; ++j) {
         int32_t r = sums[stride + j];
         int32_t z = sums[2 * stride + j];
-        int32_t p_x = bg_round_shift32(layer->mult_ih[2] * sums[j], shift) + layer->bias[2 * size + j];
+        int32_t p_x = bg_round_shift32(layer->mult_ih[2] * sums[j], shift) + layer->bias.q15[2 * size + j];
         int32_t p_h = bg_round_shift32(layer->mult_hh[2] * sums[3 * stride + j], shift) + layer->bias_hn[j];
         int32_t u = p_x + (int32_t)bg_round_shift64((int64_t)r * p_h, 15);
         int32_t n = 2 * bg_activate(&layer->gates[2], u) - BG_ONE;

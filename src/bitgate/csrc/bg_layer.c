@@ -6,7 +6,7 @@ int32_t bg_preact(const bg_layer *layer, int32_t gate, int32_t row, const int16_
     int32_t k = layer->mult_per_row ? row : gate;
     int32_t sum_x = layer->w_ih.row_sum(&layer->w_ih, row, x);
     int32_t sum_h = layer->w_hh.row_sum(&layer->w_hh, row, h);
-    return bg_scale(layer, gate, layer->mult_ih[k], sum_x, layer->mult_hh[k], sum_h) + layer->bias[row];
+    return bg_scale(layer, gate, layer->mult_ih[k], sum_x, layer->mult_hh[k], sum_h) + layer->bias.q15[row];
 }
 
 int32_t bg_preact_input(const bg_layer *layer, int32_t gate, int32_t row, const int16_t *x) {

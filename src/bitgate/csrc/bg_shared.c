@@ -42,7 +42,7 @@ void bg_sum_unit(const bg_layer *layer, int32_t unit, const int16_t *x, const in
 int32_t bg_shared_preact(const bg_layer *layer, int32_t gate, int32_t row, const bg_unit_sums *sums) {
     int32_t k = layer->mult_per_row ? row : gate;
     int32_t p = layer->sharing[gate];
-    return bg_scale(layer, gate, layer->mult_ih[k], sums->x[p], layer->mult_hh[k], sums->h[p]) + layer->bias[row];
+    return bg_scale(layer, gate, layer->mult_ih[k], sums->x[p], layer->mult_hh[k], sums->h[p]) + layer->bias.q15[row];
 }
 
 int32_t bg_shared_preact_input(const bg_layer *layer, int32_t gate, int32_t row, const bg_unit_sums *sums) {

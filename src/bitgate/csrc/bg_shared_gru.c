@@ -15,7 +15,7 @@ void bg_shared_gru_step(const bg_layer *layer, uint8_t state_bits, const int16_t
         int32_t row = 2 * size + j;
         int32_t r = bg_activate(&gates[0], bg_shared_preact(layer, 0, j, &sums));
         int32_t z = bg_activate(&gates[1], bg_shared_preact(layer, 1, size + j, &sums));
-        int32_t p_x = bg_shared_preact_input(layer, 2, row, &sums) + layer->bias[row];
+        int32_t p_x = bg_shared_preact_input(layer, 2, row, &sums) + layer->bias.q15[row];
         int32_t p_h = bg_shared_preact_hidden(layer, 2, row, &sums) + layer->bias_hn[j];
         int32_t u = p_x + (int32_t)bg_round_shift64((int64_t)r * p_h, 15);
         int32_t n = 2 * bg_activate(&gates[2], u) - BG_ONE;

@@ -19,7 +19,7 @@ BG_SEPARATE static void bg_step_values(int32_t *sums, const int32_t *end, const 
 void bg_gate_values(const bg_layer *layer, int32_t gate, int32_t *sums) {
     const bg_gate *kind = &layer->gates[gate];
     int32_t size = layer->w_hh.columns;
-    const int32_t *bias = layer->bias + gate * size;
+    const int32_t *bias = layer->bias.q15 + gate * size;
     int shift = layer->shift[gate];
     if (kind->levels == 0) {
         bg_smooth_values(sums, sums + size, bias, shift);

@@ -59,6 +59,9 @@ void bg_table_sums(const bg_layer *layer, const int16_t *x, const int16_t *h, in
  */
 void bg_lanes_sums(const bg_layer *layer, const int16_t *x, const int16_t *h, int32_t *sums, void *work);
 
+/** As bg_lanes_sums, where separate_gates is 0: less code. */
+void bg_lanes_joint_sums(const bg_layer *layer, const int16_t *x, const int16_t *h, int32_t *sums, void *work);
+
 /**
  * One gate of all units, in place: sums become values in Q15, 0 to 32768.
  *
@@ -93,7 +96,8 @@ void bg_lstm_sums_step(const bg_layer *layer, uint8_t state_bits, const int16_t 
 void bg_coupled_lstm_sums_step(const bg_layer *layer, uint8_t state_bits, const int16_t *x, int16_t *h, int16_t *c,
                                int16_t *scratch);
 
-/** As bg_coupled_lstm_sums_step, where all gates are smooth: faster, and without the code of the other gates. */
+/** As bg_coupled_lstm_sums_step, where all gates are smooth and biases are of 16 bits, Q12: faster, and without the code
+ * of the other gates. */
 void bg_coupled_lstm_smooth_step(const bg_layer *layer, uint8_t state_bits, const int16_t *x, int16_t *h, int16_t *c,
                                  int16_t *scratch);
 

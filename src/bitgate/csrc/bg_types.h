@@ -48,6 +48,12 @@ typedef struct {
     uint16_t levels;           /**< number of levels; 0 is the smooth gate, 2 the step (or sign) */
 } bg_gate;
 
+/** Biases of the rows of a layer; the step says in which form. */
+typedef union {
+    const int32_t *q15; /**< as the rows lie */
+    const int16_t *q12; /**< unit by unit, i g o each: for bg_coupled_lstm_smooth_step and bg_coupled_lstm_binary_step */
+} bg_bias;
+
 /** Additive skip of hidden states from one block boundary to the next; see bg_skip.h. */
 typedef struct {
     bg_step_fn cell;         /**< the cell */
@@ -68,7 +74,7 @@ struct bg_layer {
     const int32_t *mult_ih;  /**< multipliers of the input sums: one per gate, or one per row of the gates */
     const int32_t *mult_hh;  /**< multipliers of the recurrent sums: as many as mult_ih */
     const uint8_t *shift;    /**< one right shift per gate, 1 to product_bits - 2 */
-    const int32_t *bias;     /**< one per row, Q15; unit by unit for the two steps of bg_sums.h that know their gates */
+    bg_bias bias;            /**< one per row */
     const int32_t *bias_hn;  /**< GRU: one per unit, Q15; NULL for other cells */
     uint8_t mult_per_row;    /**< 1: multipliers per row; 0: per gate */
     uint8_t product_bits;    /**< 32 or 64: width in which multiplier times sum is proven to fit */

@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitgate.export.c_fast import Kernels, has_separate_sums, joint_gates, order_weights, separate_gates, table_groups
-from bitgate.export.c_kernels import SKIP_STEP, is_shared_step, knows_gates, row_function, step_function
+from bitgate.export.c_kernels import SKIP_STEP, is_shared_step, knows_gates, row_function, step_function, sums_function
 from bitgate.frozen import BlockSkip, FrozenLayer, FrozenModel, PackedMatrix, Readout, tables
+from bitgate.frozen.record import BIAS_UNIT
 
 LINE_LENGTH = 116
 
@@ -117,7 +118,8 @@ def _layer_arrays(layer: FrozenLayer, name: str, kernels: Kernels, groups: int) 
 def _bias(layer: FrozenLayer, name: str, kernels: Kernels) -> str:
     if knows_gates(layer, kernels):
         by_unit = layer.bias.reshape(len(layer.gates), -1).T
-        return _array("int32_t", f"{name}_bias", by_unit, f"biases, Q15, by unit: {' '.join(layer.gates)}")
+        short = by_unit // BIAS_UNIT
+        return _array("int16_t", f"{name}_bias", short, f"biases, Q12, by unit: {' '.join(layer.gates)}")
     return _array("int32_t", f"{name}_bias", layer.bias, "biases, Q15, by row")
 
 
@@ -148,7 +150,7 @@ def _layer_fields(layer: FrozenLayer, name: str, kernels: Kernels, groups: int) 
     sums = ""
     if kernels != "plain":
         joint, separate = joint_gates(layer), separate_gates(layer)
-        sums = f"        .sums = bg_{kernels}_sums,\n"
+        sums = f"        .sums = {sums_function(layer, kernels)},\n"
         sums += f"        .joint_gates = {joint},\n        .separate_gates = {separate},\n"
     if kernels == "table":
         sums += f"        .table_groups = {groups},\n"
@@ -164,7 +166,7 @@ def _layer_fields(layer: FrozenLayer, name: str, kernels: Kernels, groups: int) 
         .mult_ih = {name}_mult_ih,
         .mult_hh = {name}_mult_hh,
         .shift = {name}_shift,
-        .bias = {name}_bias,
+        .bias = {{.{"q12" if knows_gates(layer, kernels) else "q15"} = {name}_bias}},
         .bias_hn = {bias_hn},
         .mult_per_row = {per_row},
         .product_bits = {layer.product_bits},

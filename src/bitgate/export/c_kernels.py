@@ -3,7 +3,7 @@
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
-from bitgate.export.c_fast import JOINT_CELLS, Kernels, has_separate_sums
+from bitgate.export.c_fast import JOINT_CELLS, Kernels, has_separate_sums, separate_gates
 from bitgate.frozen import FrozenLayer, FrozenModel, PackedMatrix
 from bitgate.frozen.record import CELLS
 
@@ -59,13 +59,20 @@ def is_shared_step(layer: FrozenLayer, kernels: Kernels) -> bool:
 
 
 def knows_gates(layer: FrozenLayer, kernels: Kernels) -> bool:
-    """Whether the step of ``layer`` is made for the levels of its gates, and has its biases unit by unit."""
+    """Whether the step of ``layer`` is made for the levels of its gates, and has its biases unit by unit, in Q12."""
     return (
         kernels != "plain"
         and layer.cell == "coupled_lstm"
         and layer.gate_levels in COUPLED_STEPS
+        and layer.has_short_biases
         and not has_separate_sums(layer)
     )
+
+
+def sums_function(layer: FrozenLayer, kernels: Kernels) -> str:
+    """Name of the function that makes the sums of ``layer`` with fast kernels."""
+    is_joint = kernels == "lanes" and separate_gates(layer) == 0
+    return f"bg_{kernels}_joint_sums" if is_joint else f"bg_{kernels}_sums"
 
 
 def row_function(matrix: PackedMatrix) -> str:

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from bitgate.frozen import PackedMatrix
 from bitgate.frozen.bounds import INT32_MAX, code_limit
+from bitgate.frozen.record import BIAS_UNIT, is_short_bias
 from bitgate.nn.matrix import WeightMatrix
 from bitgate.weights import Levels, WeightDistribution
 
@@ -23,6 +24,12 @@ def to_array(parameter: Tensor) -> Real:
 def to_int32(values: Real) -> NDArray[np.int32]:
     """Rounded and clipped."""
     return np.clip(np.round(values), -INT32_MAX, INT32_MAX).astype(np.int32)
+
+
+def short_biases(real: Real) -> NDArray[np.int32]:
+    """Biases in Q15, in whole units of Q12; where these need more than 16 bits, rounded to Q15 only."""
+    rounded = to_int32(real * ((1 << 15) / BIAS_UNIT)).astype(np.int64) * BIAS_UNIT
+    return rounded.astype(np.int32) if is_short_bias(rounded) else to_int32(real * (1 << 15))
 
 
 def integer_levels(levels: Levels) -> tuple[NDArray[np.int8], float]:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitgate.errors import UnsupportedError
-from bitgate.freezing.integers import Real, integer_matrix, multipliers, to_array, to_int32
+from bitgate.freezing.integers import Real, integer_matrix, multipliers, short_biases, to_array, to_int32
 from bitgate.frozen import BlockSkip, FrozenLayer
 from bitgate.frozen.bounds import MIN_OUTPUT_BITS
 from bitgate.frozen.record import CELLS, MAX_BLOCK_SIZE, TANH_GATES
@@ -14,6 +14,9 @@ from bitgate.nn.recurrent import RecurrentModule
 
 UNBOUNDED_RANGE_BITS = 3
 """Range 2**3 of hidden states where alpha is 1 and no data tell what they reach."""
+
+SHORT_BIAS_BITS = 13
+"""States of up to so many bits are no finer than Q12, and so may the biases be, of the cell whose fast steps use it."""
 
 
 def check_module(module: RecurrentModule) -> None:
@@ -68,7 +71,7 @@ def freeze_layer(module: RecurrentModule, suffix: str, step: float, state_bits: 
     doubling = np.array([2.0 if letter in TANH_GATES else 1.0 for letter in letters])
     real_ih = _gate_factors(module, suffix, doubling, unit_ih, rows) * step * (1 << 15)
     real_hh = _gate_factors(module, suffix, doubling, unit_hh, rows) * 2.0 ** (range_bits + 1 - state_bits) * (1 << 15)
-    bias, bias_hn = _integer_biases(module, suffix, np.repeat(doubling, size))
+    bias, bias_hn = _integer_biases(module, suffix, np.repeat(doubling, size), state_bits)
     sums = w_ih.row_sums[rows], w_hh.row_sums[rows]
     mult_ih, mult_hh, shift, product_bits = multipliers(sums, (real_ih, real_hh), len(letters), state_bits)
     return FrozenLayer(
@@ -108,12 +111,14 @@ def _freeze_skip(module: RecurrentModule, suffix: str, range_bits: int) -> Block
 
 
 def _integer_biases(
-    module: RecurrentModule, suffix: str, doubling: Real
+    module: RecurrentModule, suffix: str, doubling: Real, state_bits: int
 ) -> tuple[NDArray[np.int32], NDArray[np.int32] | None]:
     """Biases in Q15, those that act as a sum summed."""
     rows, size = len(doubling), module.hidden_size
     given = [to_array(getattr(module, name + suffix)) for name in module._bias_names()]
     total = sum(given, np.zeros(rows))
+    if module.recurrence.cell == "coupled_lstm" and state_bits <= SHORT_BIAS_BITS:
+        return short_biases(total * doubling), None
     if module.recurrence.cell != "gru":
         return to_int32(total * doubling * (1 << 15)), None
     # The reset gate multiplies the candidate's hidden bias, so that one stays apart.

@@ -23,6 +23,9 @@ MAX_BLOCK_SIZE = 32767
 TANH_GATES = frozenset("gn")
 """Gates with values in [-1, 1]; their pre-activations carry a factor 2."""
 
+BIAS_UNIT = 8
+"""Q12 in Q15: what biases are multiples of where freezing has rounded them (docs/arithmetic.md, Pre-activation)."""
+
 
 @dataclass(frozen=True, eq=False)
 class BlockSkip:
@@ -145,6 +148,11 @@ class FrozenLayer:
         return np.repeat(mult, len(self.gates) * self.hidden_size // len(mult))
 
     @property
+    def has_short_biases(self) -> bool:
+        """Whether every bias is an int16 in Q12."""
+        return is_short_bias(self.bias)
+
+    @property
     def range_bits(self) -> int:
         """k: hidden states reach ``2**k``; 0 without a skip."""
         return 0 if self.skip is None else self.skip.range_bits
@@ -153,6 +161,12 @@ class FrozenLayer:
     def state_size(self) -> int:
         """Number of int16 in the state: ``h`` and ``c``; with a skip also the anchor and the position."""
         return 2 * self.hidden_size if self.skip is None else 3 * self.hidden_size + 1
+
+
+def is_short_bias(bias: NDArray[np.signedinteger]) -> bool:
+    """Whether all of ``bias``, in Q15, are int16 in Q12."""
+    short = bias // BIAS_UNIT
+    return bool(((short * BIAS_UNIT == bias) & (short == short.astype(np.int16))).all())
 
 
 @dataclass(frozen=True, eq=False)

@@ -226,7 +226,7 @@ static int read_constants(Model *self, PyObject *const *sources, bg_layer *layer
     Py_ssize_t rows = (Py_ssize_t)gates * layer->w_hh.columns, multipliers = layer->mult_per_row ? rows : gates;
     if ((layer->mult_ih = borrow(self, sources[0], 'i', 4, multipliers, "mult_ih")) == NULL ||
         (layer->mult_hh = borrow(self, sources[1], 'i', 4, multipliers, "mult_hh")) == NULL ||
-        (layer->bias = borrow(self, sources[2], 'i', 4, rows, "bias")) == NULL) {
+        (layer->bias.q15 = borrow(self, sources[2], 'i', 4, rows, "bias")) == NULL) {
         return -1;
     }
     if (layer->step == bg_gru_step || layer->step == bg_shared_gru_step) {

@@ -76,7 +76,7 @@ static bg_layer make_layer(int32_t inputs, int32_t size, int bits, int product_b
                       .mult_ih = mult[0],
                       .mult_hh = mult[1],
                       .shift = shift,
-                      .bias = bias,
+                      .bias = {.q15 = bias},
                       .bias_hn = cell == 2 ? bias_hn : NULL,
                       .mult_per_row = (uint8_t)per_row,
                       .product_bits = (uint8_t)product_bits};

@@ -249,7 +249,7 @@ static int pack_layer(bg_simd_model *model, const bg_layer *from, bg_simd_layer 
         }
     }
     int32_t multipliers = from->mult_per_row ? to->n_gates * size : to->n_gates;
-    to->bias = padded_copy(model, from->bias, to->n_gates * size);
+    to->bias = padded_copy(model, from->bias.q15, to->n_gates * size);
     to->mult_ih = padded_copy(model, from->mult_ih, multipliers);
     to->mult_hh = padded_copy(model, from->mult_hh, multipliers);
     to->bias_hn = from->bias_hn == NULL ? NULL : padded_copy(model, from->bias_hn, size);
