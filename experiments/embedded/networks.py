@@ -90,12 +90,14 @@ class Network:
         }
 
 
-def networks(grid: dict[str, Any], runs_dir: str) -> Iterator[Network]:
-    """All networks, those of one data set together."""
+def networks(grid: dict[str, Any], runs_dir: str, seed: int | None = None) -> Iterator[Network]:
+    """All networks, those of one data set together; with another seed than the grid's where one is given."""
+    common = grid["common"] | ({} if seed is None else {"seed": seed})
+    mark = "" if seed is None else f"-seed{seed}"
     for data, own in grid["networks"].items():
-        options = {**grid["common"], **own, "hidden_sizes": tuple(own["hidden_sizes"])}
+        options = {**common, **own, "hidden_sizes": tuple(own["hidden_sizes"])}
         trained = options.pop("trained_bits", {})
         for gates, levels in grid["gates"].items():
-            name = f"{grid['experiment']}-{data}-{gates}"
+            name = f"{grid['experiment']}-{data}-{gates}{mark}"
             config = FitConfig(data=data, gates=levels, name=name, runs_dir=runs_dir, **options)
             yield Network(config, gates, tuple(trained.get(gates, ())))

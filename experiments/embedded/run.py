@@ -130,12 +130,19 @@ def main() -> None:
     parser.add_argument("--only", choices=STAGES, help="one stage")
     parser.add_argument("--targets", nargs="+", help="verify on these targets only")
     parser.add_argument("--data", nargs="+", help="networks of these data sets only")
+    parser.add_argument("--gates", nargs="+", help="networks with these gates only, such as step")
+    parser.add_argument("--seed", type=int, help="another seed than the grid's, for --only train")
     parser.add_argument("--runs-dir", default="runs", help="folder for checkpoints and frozen models (default: runs)")
     arguments = parser.parse_args()
     grid = yaml.safe_load((HERE / "networks.yml").read_text())
+    if arguments.seed is not None and arguments.only != "train":
+        parser.error("--seed: only trainings of other seeds are kept; add --only train")
     if not arguments.table:
         chosen = [
-            n for n in networks(grid, arguments.runs_dir) if not arguments.data or n.config.data in arguments.data
+            n
+            for n in networks(grid, arguments.runs_dir, arguments.seed)
+            if (not arguments.data or n.config.data in arguments.data)
+            and (not arguments.gates or n.gates in arguments.gates)
         ]
         if arguments.only in (None, "train"):
             for network in chosen:

@@ -1,5 +1,6 @@
 """The tables of the README, from the rows of results/."""
 
+from statistics import mean, stdev
 from typing import Any
 
 from rich.console import Console
@@ -34,19 +35,39 @@ def accuracy_table(rows: list[Row]) -> Table:
     In brackets, of how many sequences fewer bits make a wrong and a right one. The first training of a network has
     states that are not rounded; others follow that were trained with states of so many bits.
     """
-    columns = ("data", "gates", "trained with", "epochs", "n", "torch", *(f"{bits} bits" for bits in BITS))
+    columns = ("data", "gates", "trained with", "seed", "epochs", "n", "torch", *(f"{bits} bits" for bits in BITS))
     table = Table(*columns, title="Test accuracy, %; sequences lost, gained against 16 bits")
-    for row in latest(rows, "dataset", "gates", "trained_bits"):
+    for row in latest(rows, "dataset", "gates", "trained_bits", "seed"):
         accuracy = row["accuracy"]
         frozen, changed = accuracy["frozen"], accuracy["changed"]
         cells = [
             f"{100 * frozen[bits]:.2f}" + ("" if bits == "16" else " (-{}, +{})".format(*changed[bits]))
             for bits in BITS
         ]
-        trained = "floats" if row["trained_bits"] is None else f"{row['trained_bits']} bits"
-        head = (row["dataset"], row["gates"], trained, str(row["epochs"]), str(accuracy["n_test"]))
-        table.add_row(*head, f"{100 * accuracy['float']:.2f}", *cells)
+        head = (row["dataset"], row["gates"], _trained_with(row["trained_bits"]))
+        numbers = (row["seed"], row["epochs"], accuracy["n_test"], f"{100 * accuracy['float']:.2f}")
+        table.add_row(*head, *map(str, numbers), *cells)
     return table
+
+
+def cost_table(rows: list[Row]) -> Table:
+    """Points that fewer bits gain against 16, of networks trained with three seeds or more."""
+    table = Table("data", "gates", "trained with", "seeds", *(f"{bits} bits" for bits in BITS[1:]))
+    table.title = "Points against 16 bits, mean ± standard deviation over seeds"
+    found = latest(rows, "dataset", "gates", "trained_bits", "seed")
+    names = ("dataset", "gates", "trained_bits")
+    for key in dict.fromkeys(tuple(row[name] for name in names) for row in found):
+        own = [row["accuracy"]["frozen"] for row in found if tuple(row[name] for name in names) == key]
+        if len(own) < 3:
+            continue
+        gains = {bits: [100 * (frozen[bits] - frozen["16"]) for frozen in own] for bits in BITS[1:]}
+        cells = (f"{mean(gain):+.2f} ± {stdev(gain):.2f}" for gain in gains.values())
+        table.add_row(key[0], key[1], _trained_with(key[2]), str(len(own)), *cells)
+    return table
+
+
+def _trained_with(bits: int | None) -> str:
+    return "floats" if bits is None else f"{bits} bits"
 
 
 def verify_table(rows: list[Row]) -> Table:
@@ -105,8 +126,8 @@ def _within(value: int, limit: int) -> str:
 
 def show(results: dict[str, list[Row]], is_markdown: bool = False) -> None:
     """Prints all tables."""
-    makers = {"train": accuracy_table, "sizes": size_table, "verify": verify_table}
-    tables = [make(results[stage]) for stage, make in makers.items() if results[stage]]
+    makers = [("train", accuracy_table), ("train", cost_table), ("sizes", size_table), ("verify", verify_table)]
+    tables = [make(results[stage]) for stage, make in makers if results[stage]]
     console = Console(width=160)
     for table in tables:
         if is_markdown:
