@@ -18,7 +18,8 @@ class Network:
 
     config: FitConfig
     gates: str  # key of the grid's gates
-    trained_bits: tuple[int, ...] = ()  # widths of states for which there is a training with states of that width
+    trained_bits: tuple[int, ...] = ()  # widths of states for which a training with states of that width is frozen
+    compared_bits: tuple[int, ...] = ()  # those that are trained to be compared only
 
     @property
     def name(self) -> str:
@@ -28,14 +29,17 @@ class Network:
     @property
     def all_trainings(self) -> list["Network"]:
         """This network, and those trained with rounded states."""
-        return [self, *(self.trained_for(bits) for bits in self.trained_bits)]
+        return [self, *map(self._trained_with, (*self.trained_bits, *self.compared_bits))]
 
     def trained_for(self, state_bits: int) -> "Network":
         """The training that is frozen with so many bits: with states of that width, where there is one."""
-        if state_bits not in self.trained_bits:
-            return self
+        return self._trained_with(state_bits) if state_bits in self.trained_bits else self
+
+    def _trained_with(self, state_bits: int) -> "Network":
         name = f"{self.config.name}-{state_bits}bits"
-        return replace(self, config=replace(self.config, name=name, state_bits=state_bits), trained_bits=())
+        return replace(
+            self, config=replace(self.config, name=name, state_bits=state_bits), trained_bits=(), compared_bits=()
+        )
 
     @property
     def run(self) -> Run:
@@ -96,8 +100,8 @@ def networks(grid: dict[str, Any], runs_dir: str, seed: int | None = None) -> It
     mark = "" if seed is None else f"-seed{seed}"
     for data, own in grid["networks"].items():
         options = {**common, **own, "hidden_sizes": tuple(own["hidden_sizes"])}
-        trained = options.pop("trained_bits", {})
+        trained, compared = options.pop("trained_bits", {}), options.pop("compared_bits", {})
         for gates, levels in grid["gates"].items():
             name = f"{grid['experiment']}-{data}-{gates}{mark}"
             config = FitConfig(data=data, gates=levels, name=name, runs_dir=runs_dir, **options)
-            yield Network(config, gates, tuple(trained.get(gates, ())))
+            yield Network(config, gates, tuple(trained.get(gates, ())), tuple(compared.get(gates, ())))
