@@ -47,9 +47,10 @@ def random_model(rng: np.random.Generator, number: int) -> FrozenModel:
         options |= {"product_bits": 32, "gate_levels": [[0, 0, 0], [0, 2, 2]][number // 16 % 2], "per_row": False}
         options["short_biases"] = rng.integers(3) > 0  # one in three has biases that they do not take
         sharing = "none"
-    return random_frozen_model(
+    model = random_frozen_model(
         rng, cell=cell, hidden_sizes=sizes, levels=levels, sharing=sharing, block_size=block_size, **options
     )
+    return model.with_packing(dense=number % 4 == 0)  # read by the plain kernels only
 
 
 def write_variant(model: FrozenModel, number: int, kernels: str, out: Path) -> str | None:
