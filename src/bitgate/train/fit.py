@@ -48,7 +48,7 @@ def fit(
             uninterrupted run, bit for bit on a CPU.
         overwrite: start again although the folder exists.
         progress: whether to show a progress bar on stderr.
-        callbacks: more of Lightning's, behind our own; the teachers' trainings do not have them.
+        callbacks: more of Lightning's; the teachers' trainings do not have them.
 
     Returns:
         The contents of result.json: test metrics, epochs, seconds, bits.
