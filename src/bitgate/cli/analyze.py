@@ -86,7 +86,7 @@ def _inputs(model: Classifier, dataset: Dataset, steps: int, long_steps: int) ->
     stream = torch.from_numpy(test.features).repeat(repeats, 1)[:long_steps].unsqueeze(0)
     if isinstance(model, TextClassifier):
         return model.embedding(x.squeeze(-1).long()), model.embedding(stream.squeeze(-1).long())
-    return model.standardize(x), model.standardize(stream)
+    return model.prepare(x), model.prepare(stream)
 
 
 def _show(costs: list[RecurrentCost], memories: list[Memory], arguments: Arguments, folder: Path) -> None:

@@ -23,11 +23,10 @@ from bitgate.frozen.bounds import INT32_MAX, code_limit
 from bitgate.nn import Linear, SequenceClassifier, fix_weights
 from bitgate.nn.posterior import Mode
 from bitgate.nn.recurrent import RecurrentModule
+from bitgate.nn.rounding import DEFAULT_INPUT_RANGE, RoundInput, least_error_step
 from bitgate.train import predict_logits
 
 STATE_BITS = (8, 13, 16)
-DEFAULT_INPUT_RANGE = 8.0
-"""Largest standardized input that a model frozen without data can tell apart, in standard deviations."""
 
 _MEASURED_RANGE_BITS = 8
 """Range in which hidden states are measured: 256, where a state of 16 bits keeps 7 bits behind the point."""
@@ -111,12 +110,14 @@ class _Parts(NamedTuple):
     size: int  # number of features
     mean: NDArray[np.float64]  # of the standardization
     std: NDArray[np.float64]
+    round_input: RoundInput | None = None  # of a training with rounded inputs
 
 
 def _take_apart(network: nn.Module) -> _Parts:
     if isinstance(network, SequenceClassifier):
         mean, std = network.standardize.mean.numpy(), network.standardize.std.numpy()
-        return _Parts(list(network.layers), network.readout, len(mean), mean, std)  # type: ignore[arg-type]
+        layers, rounding = list(network.layers), network.round_input
+        return _Parts(layers, network.readout, len(mean), mean, std, rounding)  # type: ignore[arg-type]
     if isinstance(network, Linear):
         return _Parts([], network, network.in_features, np.zeros(1), np.ones(1))
     assert isinstance(network, RecurrentModule)
@@ -139,7 +140,7 @@ def _find_ranges(parts: _Parts, sequences: Sequences | None) -> list[int]:
 
 
 def _freeze_parts(parts: _Parts, sequences: Sequences | None, state_bits: int, ranges: AnySequence[int]) -> FrozenModel:
-    step = _input_step(sequences, parts.mean, parts.std, state_bits)
+    step = _input_step(parts, sequences, state_bits)
     mean, gain = (np.broadcast_to(value, parts.size) for value in (parts.mean, 1 / (parts.std * step)))
     layers: list[tuple[FrozenLayer, ...]] = []
     for module in parts.recurrent:
@@ -153,21 +154,13 @@ def _freeze_parts(parts: _Parts, sequences: Sequences | None, state_bits: int, r
     return FrozenModel(state_bits, input_map, tuple(layers), readout)
 
 
-def _input_step(
-    sequences: Sequences | None, mean: NDArray[np.float64], std: NDArray[np.float64], state_bits: int
-) -> float:
-    """Size of one input code in standard deviations: the one of least squared error on the data."""
-    limit = code_limit(state_bits)
+def _input_step(parts: _Parts, sequences: Sequences | None, state_bits: int) -> float:
+    """Size of one input code in standard deviations: the training's, or the one of least squared error on the data."""
+    if parts.round_input is not None and parts.round_input.bits == state_bits:
+        return float(parts.round_input.step)
     if sequences is None:
-        return DEFAULT_INPUT_RANGE / limit
-    values = ((sequences.features - mean) / std).astype(np.float64)
-    largest = float(np.abs(values).max()) or 1.0
-    candidates = [largest * 2 ** (-k / 4) / limit for k in range(17)]
-
-    def squared_error(step: float) -> float:
-        return float(np.square(np.clip(np.round(values / step), -limit, limit) * step - values).mean())
-
-    return min(candidates, key=squared_error)
+        return DEFAULT_INPUT_RANGE / code_limit(state_bits)
+    return least_error_step(torch.from_numpy((sequences.features - parts.mean) / parts.std), state_bits)
 
 
 def _freeze_readout(readout: Linear, step: float, state_bits: int) -> Readout:

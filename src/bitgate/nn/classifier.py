@@ -16,6 +16,7 @@ from bitgate.nn.lstm import LSTM
 from bitgate.nn.matrix import require_size
 from bitgate.nn.ql_lstm import QLLSTM
 from bitgate.nn.recurrent import RecurrentModule
+from bitgate.nn.rounding import RoundInput
 from bitgate.nn.sequence import check_lengths
 from bitgate.weights import Weights
 
@@ -76,7 +77,8 @@ class SequenceClassifier(nn.Module):
         forget_bias: initial bias of the forget gate (LSTM and QL-LSTM); drawn where None.
         bidirectional: whether layers also run from the end to the beginning.
         dropout: probability of dropout between recurrent layers.
-        state_bits: rounds the hidden states of an LSTM, as in ``LSTM``.
+        state_bits: rounds the hidden states of an LSTM, as in ``LSTM``, and the standardized inputs, as freezing with
+            so many bits does; ``calibrate_inputs`` chooses their step.
         device: device of the parameters.
         dtype: type of the parameters.
 
@@ -118,6 +120,7 @@ class SequenceClassifier(nn.Module):
         common = {"weights": weights, "gates": gates, "batch_first": True, "bidirectional": bidirectional}
         common |= {"device": device, "dtype": dtype}
         self.standardize = Standardize(input_size, device=device, dtype=dtype)
+        self.round_input = None if state_bits is None else RoundInput(state_bits, device=device, dtype=dtype)
         layers: list[RecurrentModule] = []
         size = input_size
         for hidden_size in hidden_sizes:
@@ -147,7 +150,7 @@ class SequenceClassifier(nn.Module):
         if x.shape[-1] != len(self.standardize.mean):
             raise ShapeError(f"x: expected {len(self.standardize.mean)} features on the last axis, got {x.shape[-1]}")
         ends = None if lengths is None else check_lengths(lengths, batch=x.shape[0], steps=x.shape[1])
-        data = self.standardize(x)
+        data = self.prepare(x)
         if ends is not None:
             # Not even NaN behind an end may reach a gradient: zero times NaN would.
             steps = torch.arange(x.shape[1], device=x.device)
@@ -158,6 +161,19 @@ class SequenceClassifier(nn.Module):
             # A causal layer never sees the padding behind an end before that end, so it need not know the lengths.
             data, state = layer(data, lengths=ends if layer.bidirectional else None)
         return self.readout(self._last(data, ends, state))
+
+    def prepare(self, x: Tensor) -> Tensor:
+        """Raw features ``(..., I)`` as the first layer takes them: standardized, with ``state_bits`` rounded too."""
+        data: Tensor = self.standardize(x)
+        return data if self.round_input is None else self.round_input(data)
+
+    def calibrate_inputs(self, x: Tensor) -> None:
+        """Chooses the step to which ``state_bits`` rounds inputs, by the error on raw features ``(..., I)``.
+
+        Without ``state_bits`` it does nothing. ``standardize`` comes first: the step is in standard deviations.
+        """
+        if self.round_input is not None:
+            self.round_input.calibrate(self.standardize(x))
 
     def _last(self, output: Tensor, ends: Tensor | None, state: Any) -> Tensor:
         """Hidden state of the last layer at each sequence's end ``(B, H)``."""

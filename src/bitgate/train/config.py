@@ -45,7 +45,8 @@ class FitConfig:
         method: r (reparametrization), lr (local reparametrization) or qat; of no effect on continuous weights.
         gates: level counts of gates to discretize, such as o=2,g=2; in YAML {o: 2, g: 2}.
         dropout: dropout between recurrent layers.
-        state_bits: train with hidden states rounded to so many bits, for a model to be frozen with few (LSTM).
+        state_bits: train with inputs and hidden states rounded to so many bits, for a model to be frozen with few
+            (LSTM).
         temperature: of the Gumbel-Softmax relaxation (method r), at the start.
         temperature_end: temperature in the last epoch, for schedules that move.
         temperature_schedule: constant, exponential or cosine.

@@ -129,6 +129,7 @@ def build_model(config: FitConfig, dataset: Dataset | Corpus) -> "Classifier | L
     model = SequenceClassifier(dataset.input_size, dataset.n_classes, config.hidden_sizes, **options)
     mean, std = dataset.train.mean_std()
     model.standardize.set(mean, std)
+    model.calibrate_inputs(torch.from_numpy(dataset.train.features))
     return model
 
 
