@@ -1,7 +1,7 @@
 """The networks of networks.yml: training, and the frozen models that everything else is measured on."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,9 @@ class Network:
 
     config: FitConfig
     gates: str  # key of the grid's gates
-    trained_bits: tuple[int, ...] = ()  # widths of states for which a training with states of that width is frozen
-    compared_bits: tuple[int, ...] = ()  # those that are trained to be compared only
+    trained_bits: tuple[int, ...] = ()  # widths of states for which it is fine-tuned before it is frozen
+    fine_tuning: dict[str, Any] = field(default_factory=dict)  # options of these trainings
+    start: "Network | None" = None  # the network that this one is a fine-tuning of
 
     @property
     def name(self) -> str:
@@ -28,18 +29,17 @@ class Network:
 
     @property
     def all_trainings(self) -> list["Network"]:
-        """This network, and those trained with rounded states."""
-        return [self, *map(self._trained_with, (*self.trained_bits, *self.compared_bits))]
+        """This network, and those fine-tuned with rounded inputs and states."""
+        return [self, *map(self._trained_with, self.trained_bits)]
 
     def trained_for(self, state_bits: int) -> "Network":
-        """The training that is frozen with so many bits: with states of that width, where there is one."""
+        """The training that is frozen with so many bits: fine-tuned with states of that width, where there is one."""
         return self._trained_with(state_bits) if state_bits in self.trained_bits else self
 
     def _trained_with(self, state_bits: int) -> "Network":
-        name = f"{self.config.name}-{state_bits}bits"
-        return replace(
-            self, config=replace(self.config, name=name, state_bits=state_bits), trained_bits=(), compared_bits=()
-        )
+        own = {"name": f"{self.config.name}-{state_bits}bits", "state_bits": state_bits}
+        config = replace(self.config, **own, **self.fine_tuning, init_from=str(self.run.path))
+        return Network(config, self.gates, start=self)
 
     @property
     def run(self) -> Run:
@@ -52,6 +52,8 @@ class Network:
 
     def train(self) -> dict[str, Any]:
         """Trains, or goes on from the last epoch, unless it is done; returns the run's result."""
+        if self.start is not None:
+            self.start.train()
         return self.run.read_result() if self.run.result_file.is_file() else fit(self.config, resume=True)
 
     def model_file(self, state_bits: int) -> Path:
@@ -71,6 +73,7 @@ class Network:
         return load(path)
 
     def _float_model(self, dataset: Dataset) -> Any:
+        self.train()
         model = build_model(self.config, dataset)
         load_weights(model, self.run, "map")
         return model
@@ -100,8 +103,8 @@ def networks(grid: dict[str, Any], runs_dir: str, seed: int | None = None) -> It
     mark = "" if seed is None else f"-seed{seed}"
     for data, own in grid["networks"].items():
         options = {**common, **own, "hidden_sizes": tuple(own["hidden_sizes"])}
-        trained, compared = options.pop("trained_bits", {}), options.pop("compared_bits", {})
+        trained, fine_tuning = options.pop("trained_bits", {}), options.pop("fine_tuning", {})
         for gates, levels in grid["gates"].items():
             name = f"{grid['experiment']}-{data}-{gates}{mark}"
             config = FitConfig(data=data, gates=levels, name=name, runs_dir=runs_dir, **options)
-            yield Network(config, gates, tuple(trained.get(gates, ())), tuple(compared.get(gates, ())))
+            yield Network(config, gates, tuple(trained.get(gates, ())), fine_tuning)

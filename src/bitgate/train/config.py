@@ -45,6 +45,8 @@ class FitConfig:
         method: r (reparametrization), lr (local reparametrization) or qat; of no effect on continuous weights.
         gates: level counts of gates to discretize, such as o=2,g=2; in YAML {o: 2, g: 2}.
         dropout: dropout between recurrent layers.
+        init_from: folder of a run, such as runs/NAME, whose best network the training starts from; of the same layers
+            and weights.
         state_bits: train with inputs and hidden states rounded to so many bits, for a model to be frozen with few
             (LSTM).
         temperature: of the Gumbel-Softmax relaxation (method r), at the start.
@@ -98,6 +100,7 @@ class FitConfig:
     method: Method = "r"
     gates: dict[str, int] = field(default_factory=dict)
     dropout: float = 0.0
+    init_from: str | None = None
     state_bits: int | None = None
     temperature: float = 1.0
     temperature_end: float = 1.0

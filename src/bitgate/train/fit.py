@@ -25,7 +25,7 @@ from bitgate.train.evaluate import evaluate
 from bitgate.train.heap import keep_freed_memory
 from bitgate.train.language import LanguageTraining, StreamData, perplexity
 from bitgate.train.module import STEPS_PER_CALL, ClassifierTraining
-from bitgate.train.run import Best, Run, build_model, load_run_dataset, load_weights
+from bitgate.train.run import Best, Run, build_model, load_run_dataset, load_weights, start_from
 from bitgate.train.teachers import teach, teacher_configs
 
 Monitors = dict[Best, tuple[str, str]]
@@ -54,7 +54,8 @@ def fit(
         The contents of result.json: test metrics, epochs, seconds, bits.
 
     Raises:
-        ArgumentError: the run exists already, or is to be resumed with another configuration.
+        ArgumentError: the run exists already, or is to be resumed with another configuration; ``init_from`` has other
+            layers.
         DataError: the data set is missing or damaged.
     """
     run = open_run(config, resume=resume, overwrite=overwrite)
@@ -64,6 +65,8 @@ def fit(
     if isinstance(dataset, Corpus):
         _check_language(config)
     model = build_model(config, dataset)
+    if config.init_from is not None:
+        start_from(model, Run(Path(config.init_from)))
     if not (resume and run.config_file.is_file()):
         start_run(run, config)
     for teacher in teacher_configs(config, run):

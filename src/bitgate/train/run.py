@@ -17,6 +17,8 @@ from bitgate.train.config import FitConfig
 
 Best = Literal["map", "sample"]
 
+_OF_THE_DATA = ("standardize.mean", "standardize.std", "round_input.step")  # what no training changes
+
 
 @dataclass(frozen=True)
 class Run:
@@ -150,16 +152,49 @@ def load_weights(model: "Classifier | LanguageModel", run: Run, best: Best) -> t
     Raises:
         ArgumentError: the run has no such checkpoint yet.
     """
-    path = run.checkpoint("best-map" if best == "map" else "best-sample")
-    if not path.is_file():
-        raise ArgumentError(f"run: {path} does not exist; let the run reach its first validation, or use --mode map")
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    prefix = "model."
-    weights = {k.removeprefix(prefix): v for k, v in state["state_dict"].items() if k.startswith(prefix)}
-    model.load_state_dict(weights)
+    state = _read_checkpoint(run, best)
+    model.load_state_dict(_weights_of(state))
     scores = [
         c["best_model_score"]
         for c in state["callbacks"].values()
         if c.get("monitor") in (f"val_{best}", "val_perplexity")
     ]
     return int(state["epoch"]), float(scores[0])
+
+
+def start_from(model: "Classifier | LanguageModel", run: Run) -> None:
+    """Loads the best network of another run as the start of a training.
+
+    The model keeps its own standardization, and rounds its inputs or not as it does already.
+
+    Raises:
+        ArgumentError: the run has no checkpoint yet, or its layers or weights differ from the model's.
+    """
+    weights, own = _weights_of(_read_checkpoint(run, "map")), model.state_dict()
+    weights = {k: v for k, v in weights.items() if not k.endswith(_OF_THE_DATA)}
+    weights |= {k: v for k, v in own.items() if k.endswith(_OF_THE_DATA)}
+    shapes, expected = ({name: value.shape for name, value in part.items()} for part in (weights, own))
+    differing = sorted({name for name, _ in shapes.items() ^ expected.items()})
+    if differing:
+        raise ArgumentError(
+            f"init_from: {run.path} differs from this network in {', '.join(differing[:4])}"
+            f"{', ...' if len(differing) > 4 else ''}; expected a run of the same layers, weights and method"
+        )
+    model.load_state_dict(weights)
+
+
+def _read_checkpoint(run: Run, best: Best) -> dict[str, Any]:
+    """The checkpoint of the best epoch by one validation metric.
+
+    Raises:
+        ArgumentError: the run has no such checkpoint yet.
+    """
+    path = run.checkpoint("best-map" if best == "map" else "best-sample")
+    if not path.is_file():
+        raise ArgumentError(f"run: {path} does not exist; let the run reach its first validation, or use --mode map")
+    return dict(torch.load(path, map_location="cpu", weights_only=True))
+
+
+def _weights_of(checkpoint: dict[str, Any]) -> dict[str, torch.Tensor]:
+    prefix = "model."
+    return {k.removeprefix(prefix): v for k, v in checkpoint["state_dict"].items() if k.startswith(prefix)}

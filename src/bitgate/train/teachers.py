@@ -24,6 +24,7 @@ def teacher_configs(config: FitConfig, run: Run) -> list[FitConfig]:
         entropy_weight=0.0,
         prior=None,
         pretrain_epochs=0,
+        init_from=None,
         teachers=0,
         learning_rate=None,
         learning_rate_schedule="cosine",
