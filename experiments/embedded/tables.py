@@ -33,7 +33,8 @@ def accuracy_table(rows: list[Row]) -> Table:
     """Accuracies on the whole test part in %.
 
     In brackets, of how many sequences fewer bits make a wrong and a right one. The first training of a network has
-    states that are not rounded; others follow that were trained with states of so many bits.
+    states that are not rounded; others were fine-tuned from it, for so many epochs more, with inputs and states of so
+    many bits.
     """
     columns = ("data", "gates", "trained with", "seed", "epochs", "n", "torch", *(f"{bits} bits" for bits in BITS))
     table = Table(*columns, title="Test accuracy, %; sequences lost, gained against 16 bits")
@@ -51,19 +52,33 @@ def accuracy_table(rows: list[Row]) -> Table:
 
 
 def cost_table(rows: list[Row]) -> Table:
-    """Points that fewer bits gain against 16, of networks trained with three seeds or more."""
+    """Points that fewer bits gain, of networks trained with three seeds or more.
+
+    Against 16 bits of the training with floats of the same seed, whatever the network was fine-tuned with.
+    """
     table = Table("data", "gates", "trained with", "seeds", *(f"{bits} bits" for bits in BITS[1:]))
-    table.title = "Points against 16 bits, mean ± standard deviation over seeds"
+    table.title = "Points against the training with floats at 16 bits, mean ± standard deviation over seeds"
     found = latest(rows, "dataset", "gates", "trained_bits", "seed")
     names = ("dataset", "gates", "trained_bits")
     for key in dict.fromkeys(tuple(row[name] for name in names) for row in found):
-        own = [row["accuracy"]["frozen"] for row in found if tuple(row[name] for name in names) == key]
+        own = [row for row in found if tuple(row[name] for name in names) == key]
         if len(own) < 3:
             continue
-        gains = {bits: [100 * (frozen[bits] - frozen["16"]) for frozen in own] for bits in BITS[1:]}
+        starts = {
+            row["seed"]: _frozen(row, "16") for row in found if row["trained_bits"] is None and _alike(row, own[0])
+        }
+        gains = {bits: [100 * (_frozen(row, bits) - starts[row["seed"]]) for row in own] for bits in BITS[1:]}
         cells = (f"{mean(gain):+.2f} ± {stdev(gain):.2f}" for gain in gains.values())
         table.add_row(key[0], key[1], _trained_with(key[2]), str(len(own)), *cells)
     return table
+
+
+def _frozen(row: Row, bits: str) -> float:
+    return float(row["accuracy"]["frozen"][bits])
+
+
+def _alike(row: Row, other: Row) -> bool:
+    return all(row[name] == other[name] for name in ("dataset", "gates"))
 
 
 def _trained_with(bits: int | None) -> str:
