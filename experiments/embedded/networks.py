@@ -19,6 +19,7 @@ class Network:
     config: FitConfig
     gates: str  # key of the grid's gates
     trained_bits: tuple[int, ...] = ()  # widths of states for which it is fine-tuned before it is frozen
+    compared_bits: tuple[int, ...] = ()  # those it is fine-tuned with to be compared only
     fine_tuning: dict[str, Any] = field(default_factory=dict)  # options of these trainings
     start: "Network | None" = None  # the network that this one is a fine-tuning of
 
@@ -30,7 +31,7 @@ class Network:
     @property
     def all_trainings(self) -> list["Network"]:
         """This network, and those fine-tuned with rounded inputs and states."""
-        return [self, *map(self._trained_with, self.trained_bits)]
+        return [self, *map(self._trained_with, (*self.trained_bits, *self.compared_bits))]
 
     def trained_for(self, state_bits: int) -> "Network":
         """The training that is frozen with so many bits: fine-tuned with states of that width, where there is one."""
@@ -103,8 +104,9 @@ def networks(grid: dict[str, Any], runs_dir: str, seed: int | None = None) -> It
     mark = "" if seed is None else f"-seed{seed}"
     for data, own in grid["networks"].items():
         options = {**common, **own, "hidden_sizes": tuple(own["hidden_sizes"])}
-        trained, fine_tuning = options.pop("trained_bits", {}), options.pop("fine_tuning", {})
+        trained, compared = options.pop("trained_bits", {}), options.pop("compared_bits", {})
+        fine_tuning = options.pop("fine_tuning", {})
         for gates, levels in grid["gates"].items():
             name = f"{grid['experiment']}-{data}-{gates}{mark}"
             config = FitConfig(data=data, gates=levels, name=name, runs_dir=runs_dir, **options)
-            yield Network(config, gates, tuple(trained.get(gates, ())), fine_tuning)
+            yield Network(config, gates, tuple(trained.get(gates, ())), tuple(compared.get(gates, ())), fine_tuning)

@@ -54,31 +54,29 @@ def accuracy_table(rows: list[Row]) -> Table:
 def cost_table(rows: list[Row]) -> Table:
     """Points that fewer bits gain, of networks trained with three seeds or more.
 
-    Against 16 bits of the training with floats of the same seed, whatever the network was fine-tuned with.
+    Against the same network at 16 bits; the last column is a fine-tuned network, at the bits it was tuned with, against
+    the training with floats at 16 bits that it started from.
     """
-    table = Table("data", "gates", "trained with", "seeds", *(f"{bits} bits" for bits in BITS[1:]))
-    table.title = "Points against the training with floats at 16 bits, mean ± standard deviation over seeds"
+    table = Table("data", "gates", "trained with", "seeds", *(f"{bits} bits" for bits in BITS[1:]), "tuned - start")
+    table.title = "Points gained against 16 bits, mean ± standard deviation over seeds"
     found = latest(rows, "dataset", "gates", "trained_bits", "seed")
     names = ("dataset", "gates", "trained_bits")
     for key in dict.fromkeys(tuple(row[name] for name in names) for row in found):
         own = [row for row in found if tuple(row[name] for name in names) == key]
         if len(own) < 3:
             continue
-        starts = {
-            row["seed"]: _frozen(row, "16") for row in found if row["trained_bits"] is None and _alike(row, own[0])
-        }
-        gains = {bits: [100 * (_frozen(row, bits) - starts[row["seed"]]) for row in own] for bits in BITS[1:]}
-        cells = (f"{mean(gain):+.2f} ± {stdev(gain):.2f}" for gain in gains.values())
+        starts = {row["seed"]: row for row in found if tuple(row[name] for name in names) == (*key[:2], None)}
+        gains = [[_points(row, bits, row) for row in own] for bits in BITS[1:]]
+        if key[2] is not None:
+            gains.append([_points(row, str(key[2]), starts[row["seed"]]) for row in own])
+        cells = (f"{mean(gain):+.2f} ± {stdev(gain):.2f}" for gain in gains)
         table.add_row(key[0], key[1], _trained_with(key[2]), str(len(own)), *cells)
     return table
 
 
-def _frozen(row: Row, bits: str) -> float:
-    return float(row["accuracy"]["frozen"][bits])
-
-
-def _alike(row: Row, other: Row) -> bool:
-    return all(row[name] == other[name] for name in ("dataset", "gates"))
+def _points(row: Row, bits: str, reference: Row) -> float:
+    """Points that a network with so many bits is above a reference with 16."""
+    return float(100 * (row["accuracy"]["frozen"][bits] - reference["accuracy"]["frozen"]["16"]))
 
 
 def _trained_with(bits: int | None) -> str:
