@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from bitgate.frozen.bounds import code_limit
 from bitgate.nn.matrix import check_state_bits
 
 DEFAULT_INPUT_RANGE = 8.0
@@ -26,11 +27,6 @@ def least_error_step(values: Tensor, bits: int) -> float:
     largest = float(exact.abs().max()) or 1.0
     candidates = [largest * 2 ** (-k / 4) / limit for k in range(17)]
     return min(candidates, key=lambda step: float((_to_codes(exact, step, limit) * step - exact).square().mean()))
-
-
-def code_limit(bits: int) -> int:
-    """Largest magnitude of a code of ``bits`` bits."""
-    return (1 << (bits - 1)) - 1
 
 
 class RoundInput(nn.Module):
