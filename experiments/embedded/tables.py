@@ -36,7 +36,17 @@ def accuracy_table(rows: list[Row]) -> Table:
     states that are not rounded; others were fine-tuned from it, for so many epochs more, with inputs and states of so
     many bits.
     """
-    columns = ("data", "gates", "trained with", "seed", "epochs", "n", "torch", *(f"{bits} bits" for bits in BITS))
+    columns = (
+        "data",
+        "gates",
+        "trained with",
+        "seed",
+        "epochs",
+        "val",
+        "n",
+        "torch",
+        *(f"{bits} bits" for bits in BITS),
+    )
     table = Table(*columns, title="Test accuracy, %; sequences lost, gained against 16 bits")
     for row in latest(rows, "dataset", "gates", "trained_bits", "seed"):
         accuracy = row["accuracy"]
@@ -46,7 +56,13 @@ def accuracy_table(rows: list[Row]) -> Table:
             for bits in BITS
         ]
         head = (row["dataset"], row["gates"], _trained_with(row["trained_bits"]))
-        numbers = (row["seed"], row["epochs"], accuracy["n_test"], f"{100 * accuracy['float']:.2f}")
+        numbers = (
+            row["seed"],
+            row["epochs"],
+            f"{100 * row['val']['map']:.2f}",
+            accuracy["n_test"],
+            f"{100 * accuracy['float']:.2f}",
+        )
         table.add_row(*head, *map(str, numbers), *cells)
     return table
 

@@ -54,7 +54,7 @@ def test_rounding_is_the_new_runs_own(first, data):
     [
         ({"hidden_sizes": (5,)}, r"init_from: .*first differs .*layers.0.*expected a run of the same layers"),
         ({"method": "r"}, r"init_from: .*first differs"),
-        ({"init_from": "nowhere"}, r"nowhere.*does not exist"),
+        ({"init_from": "nowhere"}, r"init_from: nowhere holds no trained network"),
     ],
 )
 def test_what_does_not_fit_is_refused_before_anything_is_written(first, data, changes, message):

@@ -170,6 +170,10 @@ def start_from(model: "Classifier | LanguageModel", run: Run) -> None:
     Raises:
         ArgumentError: the run has no checkpoint yet, or its layers or weights differ from the model's.
     """
+    if not run.checkpoint("best-map").is_file():
+        raise ArgumentError(
+            f"init_from: {run.path} holds no trained network; give the folder of a run, such as runs/NAME"
+        )
     weights, own = _weights_of(_read_checkpoint(run, "map")), model.state_dict()
     weights = {k: v for k, v in weights.items() if not k.endswith(_OF_THE_DATA)}
     weights |= {k: v for k, v in own.items() if k.endswith(_OF_THE_DATA)}
