@@ -7,7 +7,7 @@ from types import ModuleType
 import pytest
 import torch
 
-from bitgate.nn import Classifier, distributions, mean_entropy_bits
+from bitgate.nn import SequenceClassifier, distributions, mean_entropy_bits
 from bitgate.weights import BINARY, TERNARY, Categorical, CategoricalWeights
 
 SCRIPT = Path(__file__).parents[2] / "experiments/dlstm/sharpen.py"
@@ -29,7 +29,7 @@ def test_probabilities_are_raised_to_the_power_and_normalized(
     script: ModuleType, levels: tuple[float, ...], power: float
 ) -> None:
     torch.manual_seed(0)
-    model = Classifier(3, 2, (5, 4), weights=Categorical(levels))
+    model = SequenceClassifier(3, 2, (5, 4), weights=Categorical(levels))
     before = [w for w in distributions(model) if isinstance(w, CategoricalWeights)]
     after = [w for w in distributions(script.sharpen(model, power)) if isinstance(w, CategoricalWeights)]
     assert before
@@ -41,7 +41,7 @@ def test_probabilities_are_raised_to_the_power_and_normalized(
 
 def test_the_model_stays_as_it_is_and_entropy_falls_with_the_power(script: ModuleType) -> None:
     torch.manual_seed(0)
-    model = Classifier(3, 2, (5, 4), weights=Categorical(TERNARY))
+    model = SequenceClassifier(3, 2, (5, 4), weights=Categorical(TERNARY))
     state = {name: value.clone() for name, value in model.state_dict().items()}
     entropies = [mean_entropy_bits(script.sharpen(model, power)).item() for power in script.POWERS]
     assert entropies == sorted(entropies, reverse=True)
