@@ -110,13 +110,16 @@ def main() -> None:
             parser.error(
                 f"no finished run of these cells in {arguments.runs_dir}; train: bitgate reproduce dlstm/table1"
             )
-        new = [(trial, folder) for trial, folder in found if (trial.cell.identity, trial.number) not in read()]
+        done = read()
+        new = [(trial, folder) for trial, folder in found if (trial.cell.identity, trial.number) not in done]
         for trial, folder in track(new, "networks", disable=not new):
             key = {"cell": trial.cell.name, "config": trial.cell.identity, "trial": trial.number}
             row = {**key, "powers": POWERS, **measure(folder, arguments.data_dir)}
             RESULTS.mkdir(exist_ok=True)
             with (RESULTS / "sharpen.jsonl").open("a") as file:
                 file.write(json.dumps(row) + "\n")
+    if not read():
+        parser.error(f"{RESULTS / 'sharpen.jsonl'}: no results yet; leave out --table")
     text = table(grid)
     print(text)
     if not arguments.cell:
