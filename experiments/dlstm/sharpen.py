@@ -6,8 +6,7 @@
 
 Every posterior is raised to a power and normalized again (logits times the power): a power of 1 is the trained
 posterior, with a large one only the most probable weights are left. If draws gain with the power, it was the entropy
-left that cost them accuracy, and a training that settles its weights would reach as much; if they do not, the most
-probable network itself is the limit. The validation part alone is looked at, so the trainings of a cell may be changed
+left that cost them accuracy; if they do not, the most probable network itself is the limit. The validation part alone is looked at, so the trainings of a cell may be changed
 after it. The runs are those of `bitgate reproduce dlstm/table1`.
 """
 
