@@ -6,8 +6,9 @@
 
 Every posterior is raised to a power and normalized again (logits times the power): a power of 1 is the trained
 posterior, with a large one only the most probable weights are left. If draws gain with the power, it was the entropy
-left that cost them accuracy; if they do not, the most probable network itself is the limit. The validation part alone is looked at, so the trainings of a cell may be changed
-after it. The runs are those of `bitgate reproduce dlstm/table1`.
+left that cost them accuracy; if they do not, the most probable network itself is the limit. The validation part alone
+is looked at, so the trainings of a cell may be changed after it. The runs are those of
+`bitgate reproduce dlstm/table1`.
 """
 
 import argparse
