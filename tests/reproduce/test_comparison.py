@@ -65,6 +65,19 @@ def test_markdown_tells_both(grid_file):
     assert "0.5 core-hours" in text
 
 
+def test_ensembles_stand_beside_the_sample_and_are_counted_apart(grid_file):
+    grid_file.write_text(
+        grid_file.read_text().replace("trials: 2\n", "trials: 2\ncolumns: [cell, metric, ours, ensemble]\n")
+    )
+    grid = load_grid(grid_file)
+    _, r = grid.cells
+    low = write_results(grid, row(r, 1, sample=0.5, map=0.905, ensemble=0.88), row(r, 2, sample=0.5, ensemble=0.92))
+    table = to_markdown(compare(grid, low), title="T", columns=grid.columns)
+    assert "| r | sample | 50.00±0.00 | 90.00 |" in table
+    assert "| r | map | 90.50 |  |" in table
+    assert "1 of 2 figures at least the published mean less its deviation (0.5 at least), 2 with the ensemble" in table
+
+
 def test_grids_that_share_a_cell_share_its_rows(grid_file):
     other = grid_file.with_name("other.yaml")
     other.write_text(grid_file.read_text().replace("name: qat", "name: same"))
