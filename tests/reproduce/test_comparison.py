@@ -128,7 +128,7 @@ def test_every_grid_draws_its_figure(name, tmp_path):
 
 def test_claims_costs_and_notes_stand_in_the_table(grid_file):
     text = grid_file.read_text().replace(
-        "trials: 2\n", "trials: 2\ncolumns: [cell, claimed, s/epoch, recurrent, µs/step]\nnote: Ours.\n"
+        "trials: 2\n", "trials: 2\ncolumns: [cell, claimed, bits, s/epoch, recurrent, µs/step]\nnote: Ours.\n"
     )
     grid_file.write_text(text)
     grid = load_grid(grid_file)
@@ -136,8 +136,8 @@ def test_claims_costs_and_notes_stand_in_the_table(grid_file):
     costs = {"epochs": 9, "recurrent_parameters": 16897, "parameters": 5, "step_us": 2.5}
     results = write_results(grid, row(cell, 1, map=0.88) | costs, row(cell, 2, map=0.90) | costs | {"step_us": 3.5})
     table = to_markdown(compare(grid, results), title="T", columns=grid.columns, note=grid.note)
-    assert "| cell | claimed | s/epoch | recurrent | µs/step |" in table
-    assert "| 200 | 16,897 | 3 |" in table
+    assert "| cell | claimed | bits | s/epoch | recurrent | µs/step |" in table
+    assert "| 54,720 | 200 | 16,897 | 3 |" in table
     assert "\n\nOurs.\n\n" in table
 
 

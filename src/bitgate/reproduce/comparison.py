@@ -78,7 +78,7 @@ class Comparison:
         return tuple(shown[name] for name in columns)
 
     def _costs(self) -> dict[str, float | None]:
-        values = (self.recurrent_parameters, self.parameters, self.epoch_seconds, self.step_us)
+        values = (self.bits, self.recurrent_parameters, self.parameters, self.epoch_seconds, self.step_us)
         return dict(zip(COST_COLUMNS, values, strict=True))
 
 
