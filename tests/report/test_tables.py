@@ -19,6 +19,15 @@ def test_names_in_the_first_column_stay_whole(capsys, monkeypatch):
     assert long in capsys.readouterr().out
 
 
+def test_headers_fold_before_numbers_in_a_narrow_terminal(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "34")
+    print_table("t", ("name", "accuracy of samples", "core hours"), [("the-first", "95.12±0.31", "12.25")])
+    out = capsys.readouterr().out
+    for whole in ("the-first", "95.12±0.31", "12.25"):
+        assert whole in out
+    assert "accuracy of samples" not in out
+
+
 def test_long_name_leaves_room_for_its_value(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "60")
     print_table("t", ("name", "value"), [("x" * 80, "the value")])

@@ -65,6 +65,19 @@ def test_markdown_tells_both(grid_file):
     assert "0.5 core-hours" in text
 
 
+def test_ensembles_stand_beside_the_sample_and_are_counted_apart(grid_file):
+    grid_file.write_text(
+        grid_file.read_text().replace("trials: 2\n", "trials: 2\ncolumns: [cell, metric, ours, ensemble]\n")
+    )
+    grid = load_grid(grid_file)
+    _, r = grid.cells
+    low = write_results(grid, row(r, 1, sample=0.5, map=0.905, ensemble=0.88), row(r, 2, sample=0.5, ensemble=0.92))
+    table = to_markdown(compare(grid, low), title="T", columns=grid.columns)
+    assert "| r | sample | 50.00±0.00 | 90.00 |" in table
+    assert "| r | map | 90.50 |  |" in table
+    assert "1 of 2 figures at least the published mean less its deviation (0.5 at least), 2 with the ensemble" in table
+
+
 def test_grids_that_share_a_cell_share_its_rows(grid_file):
     other = grid_file.with_name("other.yaml")
     other.write_text(grid_file.read_text().replace("name: qat", "name: same"))
@@ -115,7 +128,7 @@ def test_every_grid_draws_its_figure(name, tmp_path):
 
 def test_claims_costs_and_notes_stand_in_the_table(grid_file):
     text = grid_file.read_text().replace(
-        "trials: 2\n", "trials: 2\ncolumns: [cell, claimed, s/epoch, recurrent, µs/step]\nnote: Ours.\n"
+        "trials: 2\n", "trials: 2\ncolumns: [cell, claimed, bits, s/epoch, recurrent, µs/step]\nnote: Ours.\n"
     )
     grid_file.write_text(text)
     grid = load_grid(grid_file)
@@ -123,8 +136,8 @@ def test_claims_costs_and_notes_stand_in_the_table(grid_file):
     costs = {"epochs": 9, "recurrent_parameters": 16897, "parameters": 5, "step_us": 2.5}
     results = write_results(grid, row(cell, 1, map=0.88) | costs, row(cell, 2, map=0.90) | costs | {"step_us": 3.5})
     table = to_markdown(compare(grid, results), title="T", columns=grid.columns, note=grid.note)
-    assert "| cell | claimed | s/epoch | recurrent | µs/step |" in table
-    assert "| 200 | 16,897 | 3 |" in table
+    assert "| cell | claimed | bits | s/epoch | recurrent | µs/step |" in table
+    assert "| 54,720 | 200 | 16,897 | 3 |" in table
     assert "\n\nOurs.\n\n" in table
 
 

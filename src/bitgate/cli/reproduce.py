@@ -48,7 +48,8 @@ def run(arguments: Arguments, show: bool) -> Any:
     comparisons = compare(grid, Results.read(grid))
     if show:
         rows = [comparison.texts(grid.columns) for comparison in comparisons]
-        print_table(f"{grid.title}: test accuracy, %", grid.columns, rows, caption=summary(comparisons))
+        caption = summary(comparisons, ensembles="ensemble" in grid.columns)
+        print_table(f"{grid.title}: test accuracy, %", grid.columns, rows, caption=caption)
     return [comparison.as_dict() for comparison in comparisons]
 
 

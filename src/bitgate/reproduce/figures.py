@@ -1,5 +1,7 @@
 """Figures of grids: ours with error bars, published points beside them where they are given."""
 
+import itertools
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -27,17 +29,40 @@ def draw(grid: Grid, results: Results, targets: Sequence[Path]) -> None:
 
 
 def _table(grid: Grid, results: Results) -> Figure:
-    """Every cell and metric on a line: published and ours."""
+    """Every cell and metric on a line, published and ours; a panel for each data set, as their scales differ."""
     comparisons = compare(grid, results)
-    figure = Figure(figsize=(8, 1.2 + 0.24 * len(comparisons)), layout="constrained")
-    axis = figure.subplots()
+    panels = [[c for c in comparisons if c.data == data] for data in dict.fromkeys(c.data for c in comparisons)]
+    columns = min(len(panels), 2)
+    rows = math.ceil(len(panels) / columns) if panels else 1
+    tallest = [max(map(len, panels[columns * row : columns * (row + 1)])) for row in range(rows)] if panels else [1]
+    size = (max(8, 6.5 * columns), sum(1.2 + 0.24 * lines for lines in tallest))
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.subplots(rows, max(columns, 1), squeeze=False, height_ratios=[1.2 + 0.24 * n for n in tallest])
+    for axis, panel in itertools.zip_longest(axes.flat, panels):
+        if panel is None:
+            axis.set_axis_off()
+            continue
+        _lines(axis, panel, ensembles="ensemble" in grid.columns)
+        _finish(figure, axis, panel[0].data if len(panels) > 1 else grid.title)
+    if len(panels) > 1:
+        figure.suptitle(grid.title)
+    return figure
+
+
+def _lines(axis: Axes, comparisons: Sequence[Comparison], *, ensembles: bool) -> None:
     lines = np.arange(len(comparisons))
     _intervals(axis, lines - 0.12, [(c.published_mean, c.published_std) for c in comparisons], "published", "tab:gray")
     _intervals(axis, lines + 0.12, [(c.mean, c.std) for c in comparisons], "ours", "tab:blue")
+    if ensembles:
+        drawn = [
+            (line, c.ensemble) for line, c in zip(lines + 0.12, comparisons, strict=True) if c.ensemble is not None
+        ]
+        axis.plot(
+            [x for _, x in drawn], [y for y, _ in drawn], "o", color="tab:blue", mfc="none", label="ours, ensemble"
+        )
     axis.set_yticks(lines, [f"{c.cell}, {c.metric}" for c in comparisons], fontsize=8)
-    axis.invert_yaxis()
+    axis.set_ylim(len(comparisons) - 0.4, -0.6)
     axis.set_xlabel("test accuracy, %")
-    return _finish(figure, axis, grid.title)
 
 
 def _intervals(

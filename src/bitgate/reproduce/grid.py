@@ -17,10 +17,11 @@ Published = Mapping[str, tuple[float, float | None]]
 """By metric (sample, map): mean and, if it is known, standard deviation of the test accuracy, in %."""
 
 COLUMNS = ("cell", "metric", "published", "ours", "diff.", "overlap", "trials")
-COST_COLUMNS = ("recurrent", "parameters", "s/epoch", "µs/step")
-"""Parameters of the recurrent part and of all, and measured times."""
-OTHER_COLUMNS = ("claimed", *COST_COLUMNS)
-"""Columns that a table may have beside ``COLUMNS``; "claimed" is "published" where figures are no more than that."""
+COST_COLUMNS = ("bits", "recurrent", "parameters", "s/epoch", "µs/step")
+"""Bits as the paper counts them, parameters of the recurrent part and of all, and measured times."""
+OTHER_COLUMNS = ("claimed", "ensemble", *COST_COLUMNS)
+"""Columns that a table may have beside ``COLUMNS``. "claimed" is "published" where figures are no more than that,
+"ensemble" the accuracy of the mean prediction of the networks whose own mean accuracy is the sample metric."""
 
 # What says where a run is kept and how it is executed, but not what it computes.
 _NOT_IDENTITY = ("name", "runs_dir", "data_dir", "seed", "accelerator", "devices", "threads")
