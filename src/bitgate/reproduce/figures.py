@@ -1,7 +1,5 @@
 """Figures of grids: ours with error bars, published points beside them where they are given."""
 
-import itertools
-import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -31,17 +29,15 @@ def draw(grid: Grid, results: Results, targets: Sequence[Path]) -> None:
 def _table(grid: Grid, results: Results) -> Figure:
     """Every cell and metric on a line, published and ours; a panel for each data set, as their scales differ."""
     comparisons = compare(grid, results)
-    panels = [[c for c in comparisons if c.data == data] for data in dict.fromkeys(c.data for c in comparisons)]
+    panels = [[c for c in comparisons if c.data == data] for data in dict.fromkeys(c.data for c in comparisons)] or [[]]
     columns = min(len(panels), 2)
-    rows = math.ceil(len(panels) / columns) if panels else 1
-    tallest = [max(map(len, panels[columns * row : columns * (row + 1)])) for row in range(rows)] if panels else [1]
-    size = (max(8, 6.5 * columns), sum(1.2 + 0.24 * lines for lines in tallest))
-    figure = Figure(figsize=size, layout="constrained")
-    axes = figure.subplots(rows, max(columns, 1), squeeze=False, height_ratios=[1.2 + 0.24 * n for n in tallest])
-    for axis, panel in itertools.zip_longest(axes.flat, panels):
-        if panel is None:
-            axis.set_axis_off()
-            continue
+    tallest = [max(map(len, panels[first : first + columns])) for first in range(0, len(panels), columns)]
+    heights = [1.2 + 0.24 * lines for lines in tallest]
+    figure = Figure(figsize=(max(8, 6.5 * columns), sum(heights)), layout="constrained")
+    axes = figure.subplots(len(heights), columns, squeeze=False, height_ratios=heights)
+    for axis in axes.flat[len(panels) :]:
+        axis.set_axis_off()
+    for axis, panel in zip(axes.flat, panels, strict=False):
         _lines(axis, panel, ensembles="ensemble" in grid.columns)
         _finish(figure, axis, panel[0].data if len(panels) > 1 else grid.title)
     if len(panels) > 1:
