@@ -1,6 +1,9 @@
 """Builds exported programs with all warnings as errors and compares them with the interpreter."""
 
+import functools
+import os
 import shutil
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +16,15 @@ from tests.frozen.make import random_sequences
 
 ALL_FLAGS = ["-std=c99", *WARNINGS, "-Werror"]
 COMPILERS = [name for name in ("gcc", "clang") if shutil.which(name)]
+
+
+@functools.cache
+def can_sanitize(compiler: str, sanitizers: str, source: str = "int main(void) { return 0; }") -> bool:
+    """Whether a compiler is here with the libraries of its sanitizers, which come in packages of their own."""
+    if shutil.which(compiler) is None:
+        return False
+    command = [compiler, f"-fsanitize={sanitizers}", "-x", "c", "-o", os.devnull, "-"]
+    return subprocess.run(command, input=source, text=True, capture_output=True, check=False).returncode == 0
 
 
 def export_and_build(

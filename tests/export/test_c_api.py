@@ -11,6 +11,7 @@ import pytest
 from bitgate import export
 from bitgate.export.c_fast import KERNELS, Kernels
 from bitgate.export.c_kernels import STEP_FUNCTIONS, SUMS_STEP_FUNCTIONS, all_kernel_files, source_folder
+from tests.export.build import can_sanitize
 from tests.frozen.make import random_frozen_model
 
 # Two threads, each with a stream of its own (or, for the sabotage, with one for both); all logits of both.
@@ -45,13 +46,6 @@ int main(void) {
 STEPS = 200
 
 
-def _has_thread_sanitizer() -> bool:
-    if shutil.which("gcc") is None:
-        return False
-    command = ["gcc", "-fsanitize=thread", "-x", "c", "-", "-o", "/dev/null"]
-    return subprocess.run(command, input=b"int main(void){return 0;}", capture_output=True, check=False).returncode == 0
-
-
 def run_threads(folder: Path, streams: int) -> subprocess.CompletedProcess[str]:
     (folder / "threads.c").write_text(TWO_THREADS)
     sources = [path.name for path in (folder / "src").glob("*.c")]
@@ -64,7 +58,7 @@ def run_threads(folder: Path, streams: int) -> subprocess.CompletedProcess[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize("kernels", KERNELS)
 def test_threads_with_a_state_each_do_not_meet(tmp_path: Path, kernels: Kernels) -> None:
-    if not _has_thread_sanitizer():
+    if not can_sanitize("gcc", "thread"):
         pytest.skip("gcc has no thread sanitizer")
     model = random_frozen_model(np.random.default_rng(0), state_bits=8)
     export.c99(model, tmp_path, kernels=kernels)

@@ -9,25 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from tests.export.build import can_sanitize
+
 ROOT = Path(__file__).parents[2]
 CORPUS = ROOT / "fuzz" / "corpus" / "step"
 FLAGS = ["-std=c99", "-O1", "-g", "-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=all"]
 
+ENTRY = "#include <stddef.h>\n#include <stdint.h>\nint LLVMFuzzerTestOneInput(const uint8_t *d, size_t n) {return 0;}"
+needs_fuzzer = pytest.mark.skipif(
+    not can_sanitize("clang", "fuzzer", ENTRY), reason="needs clang with libFuzzer (Debian's libclang-rt-dev)"
+)
 pytestmark = pytest.mark.slow
-
-
-def can_fuzz() -> bool:
-    """Whether clang is here with libFuzzer."""
-    if shutil.which("clang") is None:
-        return False
-    source = (
-        "#include <stddef.h>\n#include <stdint.h>\nint LLVMFuzzerTestOneInput(const uint8_t *d, size_t n) {return 0;}"
-    )
-    command = ["clang", "-fsanitize=fuzzer", "-x", "c", "-o", os.devnull, "-"]
-    return subprocess.run(command, input=source, text=True, capture_output=True, check=False).returncode == 0
-
-
-needs_fuzzer = pytest.mark.skipif(not can_fuzz(), reason="needs clang with libFuzzer")
 
 
 @pytest.fixture(scope="module")
